@@ -1,0 +1,83 @@
+"""Named arrays as bytes: safetensors with one JSON header. Never pickle.
+
+Used for round messages between researcher and hospital, and between the agent and its worker.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as _load
+from safetensors.numpy import save as _save
+
+from policies.errors import InvalidInput
+
+Arrays = dict[str, NDArray[Any]]
+
+ALLOWED_DTYPES = frozenset({"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"})
+_HEADER = "wardround"
+_MAX_NAME = 200
+
+
+def check_arrays(arrays: Mapping[str, Any], what: str) -> Arrays:
+    """Returns `arrays` as contiguous NumPy arrays.
+
+    Raises InvalidInput, naming the offending array, for anything that is not a named array of an allowed dtype.
+    """
+    checked: Arrays = {}
+    for name, value in arrays.items():
+        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+            raise InvalidInput(f"{what}: array names must be printable text of 1 to {_MAX_NAME} characters.")
+        if not isinstance(value, np.ndarray | np.generic):
+            raise InvalidInput(f"{what}: {name!r} is a {type(value).__name__}.", "Return NumPy arrays.")
+        array = np.asarray(value)
+        if array.dtype.name not in ALLOWED_DTYPES:
+            raise InvalidInput(
+                f"{what}: {name!r} has dtype {array.dtype}.", f"Use one of {', '.join(sorted(ALLOWED_DTYPES))}."
+            )
+        # ascontiguousarray would turn a scalar into a vector, so the shape is put back
+        checked[name] = np.ascontiguousarray(array).reshape(array.shape)
+    return checked
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """One blob of `header` (JSON values, no NaN) and `arrays`; the same input always gives the same bytes."""
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return bytes(_save(check_arrays(arrays, "message"), metadata={_HEADER: text}))
+
+
+def unpack(blob: bytes, max_bytes: int) -> tuple[dict[str, Any], Arrays]:
+    """The header and arrays of a blob made by `pack`.
+
+    Raises InvalidInput when it is larger than `max_bytes`, or is not such a blob.
+    """
+    if len(blob) > max_bytes:
+        raise InvalidInput(f"The message has {len(blob):,} bytes; at most {max_bytes:,} are allowed.")
+    try:
+        size = int.from_bytes(blob[:8], "little")
+        metadata = json.loads(blob[8 : 8 + size])["__metadata__"]
+        header = json.loads(metadata[_HEADER])
+        if not isinstance(header, dict):
+            raise TypeError
+        arrays: Arrays = _load(blob)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        raise InvalidInput("The message is not a safetensors blob with a Wardround header.") from None
+    return header, check_arrays(arrays, "message")
+
+
+def nbytes(arrays: Mapping[str, NDArray[Any]]) -> int:
+    """Payload bytes of all arrays, without headers."""
+    return sum(int(a.nbytes) for a in arrays.values())
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """True when the array holds neither NaN nor infinity (always true for integers and booleans)."""
+    return array.dtype.kind != "f" or math.isfinite(float(np.sum(np.abs(array), dtype=np.float64))) or bool(
+        np.isfinite(array).all()
+    )
