@@ -1,7 +1,6 @@
 """Canonical JSON and digests, so that every party computes the same identity for the same content.
 
-The form is RFC 8785 (JSON Canonicalization Scheme) for the values we use: strings, booleans, null, integers
-below 2**53 and finite floats. NaN and infinity are refused.
+Keys sorted by code point, no white space, UTF-8, numbers as Python writes them. NaN and infinity are refused.
 """
 
 from __future__ import annotations

@@ -1,0 +1,49 @@
+"""A data owner's signed word on one study, bound to its digest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from datasites.wire.canonical import canonical_json
+from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.manifest import Digest, Email, Frozen
+
+CONTEXT = "study-decision"
+FILE = "decision.json"
+Verdict = Literal["approved", "denied", "revoked"]
+
+
+class Decision(Frozen):
+    """`number` counts a hospital's decisions on this study: a later one replaces an earlier one."""
+
+    version: Literal[1] = 1
+    study: Digest
+    hospital: Email
+    number: Annotated[int, Field(ge=1)]
+    verdict: Verdict
+    rounds: Annotated[int, Field(ge=0)] = 0
+    expires_at: datetime | None = Field(default=None, strict=False)
+    reason: Annotated[str, Field(max_length=2000)] = ""
+    decided_by: Annotated[str, Field(max_length=200)] = ""
+    decided_at: datetime = Field(strict=False)
+
+
+class SignedDecision(Frozen):
+    decision: Decision
+    signature: str
+
+    @classmethod
+    def sign(cls, decision: Decision, identity: Identity) -> SignedDecision:
+        return cls(decision=decision, signature=identity.sign(CONTEXT, _payload(decision)))
+
+    def verified(self, hospital: PublicIdentity) -> bool:
+        """Whether the hospital it names signed it."""
+        named = self.decision.hospital == hospital.email
+        return named and hospital.verify(CONTEXT, _payload(self.decision), self.signature)
+
+
+def _payload(decision: Decision) -> bytes:
+    return canonical_json(decision.model_dump(mode="json"))

@@ -1,0 +1,149 @@
+"""Who a participant is: one Ed25519 signing key and two X25519 keys, in Syft's own key file and envelope format.
+
+The same file serves Syft (envelopes, key bundles) and us (signatures over manifests and decisions), so that there
+is one fingerprint to compare. Signatures carry a context, so that one made for a purpose is worthless for another.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import syft_crypto_python as syc
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from datasites.wire.files import write_atomically
+from policies.errors import InvalidInput, Refused
+
+_EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
+
+
+def check_email(email: str) -> str:
+    """The address in lower case. Raises InvalidInput for what is not a plain address."""
+    address = email.strip().lower()
+    if not _EMAIL.fullmatch(address) or ".." in address or len(address) > 200:
+        raise InvalidInput(f"{email!r} is not an e-mail address.", "Use one like name@hospital.org.")
+    return address
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _payload(context: str, payload: bytes) -> bytes:
+    return b"wardround/1/" + context.encode() + b"\0" + payload
+
+
+def _keys_are_signed(document: dict[str, Any]) -> bool:
+    try:
+        bundle = syc.SyftPublicKeyBundle.from_did_document(document)
+        return bool(bundle.verify_signatures())
+    except Exception:  # the native library raises its own undeclared types for malformed documents
+        return False
+
+
+@dataclass(frozen=True)
+class PublicIdentity:
+    """A participant's public keys, as a DID document (what Syft calls a public encryption bundle)."""
+
+    email: str
+    document: dict[str, Any]
+
+    @classmethod
+    def parse(cls, email: str, document: object) -> PublicIdentity:
+        """Raises Refused unless the document names `email` and its keys are signed by its own identity key."""
+        if isinstance(document, dict) and document.get("identity") == email and _keys_are_signed(document):
+            return cls(email, document)
+        raise Refused(f"The public keys published for {email} are not valid.", "Ask them to publish their keys again.")
+
+    @property
+    def bundle(self) -> Any:
+        return syc.SyftPublicKeyBundle.from_did_document(self.document)
+
+    @property
+    def fingerprint(self) -> str:
+        """128 bits of the identity key's hash in eight groups, to be compared over the telephone or on paper."""
+        text = str(self.bundle.identity_fingerprint())[:32]
+        return " ".join(text[i : i + 4] for i in range(0, 32, 4))
+
+    def verify(self, context: str, payload: bytes, signature: str) -> bool:
+        """Whether `signature` was made by this identity over `payload` for `context`."""
+        key = Ed25519PublicKey.from_public_bytes(self._identity_key())
+        try:
+            key.verify(_bytes(signature), _payload(context, payload))
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def _identity_key(self) -> bytes:
+        return _bytes(str(self.document["verificationMethod"][0]["publicKeyJwk"]["x"]))
+
+
+def same_fingerprint(left: str, right: str) -> bool:
+    """Compares fingerprints as people type them: case, spaces and colons do not count."""
+    return re.sub(r"[\s:-]", "", left).lower() == re.sub(r"[\s:-]", "", right).lower()
+
+
+class Identity:
+    """A participant's private keys, kept in a file that only its owner may read."""
+
+    def __init__(self, email: str, keys: Any) -> None:
+        self.email = email
+        self._keys = keys
+        seed = _bytes(keys.to_jwks()["identity_key"]["d"])
+        self._signing = Ed25519PrivateKey.from_private_bytes(seed)
+        document = keys.to_public_bundle().to_did_document(f"did:syft:{email}")
+        self.public = PublicIdentity(email, {**document, "identity": email})
+
+    @classmethod
+    def create(cls, email: str, path: Path) -> Identity:
+        """Makes new keys and writes them to `path` (0600). Raises Refused if there are keys already."""
+        if path.exists():
+            raise Refused(f"There are keys already in {path}.", "Move them away first; peers will see a new identity.")
+        keys = syc.SyftRecoveryKey.generate().derive_keys()
+        content = {"email": email, "keys_jwk": keys.to_jwks(), "peer_bundles": {}}
+        write_atomically(path, json.dumps(content, indent=2).encode())
+        return cls(email, keys)
+
+    @classmethod
+    def load(cls, email: str, path: Path) -> Identity:
+        """Raises Refused when others can read the key file or it belongs to someone else."""
+        if not path.is_file():
+            raise InvalidInput(f"There is no key file at {path}.", "Create the datasite or connect first.")
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise Refused(f"Other users of this machine can read the key file {path}.", f"Run: chmod 600 {path}")
+        try:
+            content = json.loads(path.read_bytes())
+            keys, owner = syc.SyftPrivateKeys.from_jwks(content["keys_jwk"]), content["email"]
+        except Exception:  # the native library raises its own undeclared types
+            raise InvalidInput(f"The key file {path} is damaged.", "Restore it from a backup.") from None
+        if owner != email:
+            raise Refused(f"The key file {path} belongs to {owner}, not to {email}.", "Use that address or another folder.")
+        return cls(email, keys)
+
+    def sign(self, context: str, payload: bytes) -> str:
+        """An Ed25519 signature (URL-safe base64) over `payload`, good for `context` only."""
+        return base64.urlsafe_b64encode(self._signing.sign(_payload(context, payload))).decode().rstrip("=")
+
+    def seal(self, recipient: PublicIdentity, plaintext: bytes) -> bytes:
+        """Signs and encrypts for one recipient (XChaCha20-Poly1305 under an X25519 wrapped key; Syft's envelope)."""
+        to = syc.EncryptionRecipient(recipient.email, recipient.bundle)
+        return bytes(syc.encrypt_message(self.email, self._keys, [to], plaintext))
+
+    def open(self, sender: PublicIdentity, envelope: bytes) -> bytes:
+        """The plaintext. Raises Refused unless `sender` signed the envelope and addressed it to this identity."""
+        try:
+            parsed = syc.parse_envelope(envelope)
+            syc.verify_envelope_signature(parsed, sender.bundle.identity_key_bytes)
+            named = parsed.prelude["sender"]["identity"]
+            if named == sender.email:
+                return bytes(syc.decrypt_message(self.email, self._keys, sender.bundle, parsed))
+        except Exception:  # the native library raises its own undeclared types for every malformed envelope
+            raise Refused(f"A message said to be from {sender.email} is not signed by them for us.") from None
+        raise Refused(f"A message from {sender.email} names another sender.")

@@ -1,0 +1,158 @@
+"""A Syft client over our connection, for a data owner or a researcher. Encryption is always on.
+
+Built from Syft's public constructors only. `login` needs the folder layout of `Home`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from syft.sync.sync.caches.datasite_owner_cache import DataSiteOwnerEventCacheConfig
+from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheConfig
+from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
+from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
+from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
+from syft.sync.version.peer_manager import PeerManagerConfig
+from syft_datasets.config import SyftBoxConfig
+from syft_job import SyftJobConfig
+from syft_rds.client import SyftRDSClient
+from syft_rds.config import DATASET_COLLECTION_SPECS, SyftRDSClientConfig
+
+from datasites.wire.connection import ObjectStoreConnectionConfig
+from datasites.wire.files import private_folder
+from datasites.wire.identity import Identity
+from datasites.wire.peers import PinnedPeers
+from datasites.wire.store import Store
+
+log = logging.getLogger(__name__)
+Role = Literal["owner", "researcher"]
+
+
+@dataclass(frozen=True)
+class Home:
+    """A participant's private folder (0700). Syft's tree is one folder in it; keys and pins lie outside that tree."""
+
+    path: Path
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "identity.json"
+
+    @property
+    def peers(self) -> Path:
+        return self.path / "peers.json"
+
+    @property
+    def syftbox(self) -> Path:
+        return self.path / "syftbox"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.path / "quarantine"
+
+    @cached_property
+    def ready(self) -> Home:
+        private_folder(self.path)
+        return self
+
+
+def login(
+    email: str,
+    home: Home,
+    store_url: str,
+    role: Role,
+    options: Mapping[str, Any] | None = None,
+    expected: dict[str, str] | None = None,
+) -> SyftRDSClient:
+    """A connected client; publishes its public keys. The keys in `home` must exist.
+
+    expected: fingerprints of peers that are known beforehand; others are trusted at first sight and pinned.
+    """
+    identity = Identity.load(email, home.ready.keys)
+    wiring = ObjectStoreConnectionConfig(
+        identity=identity,
+        store=Store(store_url, options),
+        peers=PinnedPeers(home.peers, expected),
+        quarantine=home.quarantine,
+        datasite_folder=home.syftbox / email,
+    )
+    with quiet():
+        client = SyftRDSClient.from_config(_config(email, home, wiring, role))
+        client.peer_manager.write_own_version()
+    connection_of(client).write_encryption_bundle("", "")
+    return client
+
+
+def connection_of(client: SyftRDSClient) -> Any:
+    """The client's `ObjectStoreConnection`."""
+    return client.peer_manager.connection_router.connections[0]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Syft prints; what it says goes to the log instead."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            yield
+    finally:
+        for line in said.getvalue().splitlines():
+            log.debug("syft: %s", line)
+
+
+def _config(email: str, home: Home, wiring: ObjectStoreConnectionConfig, role: Role) -> SyftRDSClientConfig:
+    box, owner = home.syftbox, role == "owner"
+    specs, connections = DATASET_COLLECTION_SPECS, [wiring]
+    collections = default_collections_folder(box, email, specs)
+    owner_cache = DataSiteOwnerEventCacheConfig(
+        email=email, use_in_memory_cache=False, syftbox_folder=box, collections_folder=collections
+    )
+    watcher_cache = DataSiteWatcherCacheConfig(
+        email=email,
+        use_in_memory_cache=False,
+        syftbox_folder=box,
+        collection_specs=specs,
+        connection_configs=connections,
+    )
+    sync = SyftboxManagerConfig(
+        email=email,
+        syftbox_folder=box,
+        has_ds_role=not owner,
+        has_do_role=owner,
+        use_in_memory_cache=False,
+        datasite_owner_syncer_config=DatasiteOwnerSyncerConfig(
+            email=email,
+            syftbox_folder=box,
+            collections_folder=collections,
+            collection_specs=specs,
+            connection_configs=connections,
+            cache_config=owner_cache,
+        ),
+        datasite_watcher_syncer_config=DatasiteWatcherSyncerConfig(
+            syftbox_folder=box,
+            email=email,
+            connection_configs=connections,
+            datasite_watcher_cache_config=watcher_cache,
+        ),
+        peer_manager_config=PeerManagerConfig(
+            syftbox_folder=box,
+            email=email,
+            connection_configs=connections,
+            has_do_role=owner,
+            has_ds_role=not owner,
+            use_encryption=True,
+            crypto_keys_path=home.keys,
+        ),
+    )
+    return SyftRDSClientConfig(
+        sync=sync,
+        job=SyftJobConfig(syftbox_folder=box, current_user_email=email, has_do_role=owner),
+        dataset=SyftBoxConfig(syftbox_folder=box, email=email),
+    )

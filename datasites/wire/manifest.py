@@ -1,0 +1,145 @@
+"""What a researcher asks for, completely: the manifest names every byte and parameter, and its digest is the study.
+
+Two hospitals that see the same digest were asked for the same thing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from datasites.wire.arrays import ALLOWED_DTYPES
+from datasites.wire.canonical import canonical_json, sha256
+from datasites.wire.identity import Identity, PublicIdentity, check_email
+
+CONTEXT = "study-manifest"
+ENTRY = "study.py"
+MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
+
+_FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
+Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Email = Annotated[str, AfterValidator(check_email)]
+
+
+class Frozen(BaseModel):
+    """An immutable value with no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ArraySpec(Frozen):
+    """An array that may leave: shape and dtype are exact. Scalars have the shape ()."""
+
+    shape: tuple[Annotated[int, Field(ge=0)], ...] = Field(strict=False)
+    dtype: str
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.dtype not in ALLOWED_DTYPES:
+            raise ValueError(f"dtype {self.dtype} is not allowed")
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        width = 1 if self.dtype in ("bool", "int8", "uint8") else int(self.dtype[-2:]) // 8
+        return width * math.prod(self.shape)
+
+
+class OutputContract(Frozen):
+    """Everything that may leave the hospital in one round, fixed by the rehearsal."""
+
+    parameters: dict[str, ArraySpec]
+    fit_metrics: tuple[str, ...] = Field(strict=False)
+    evaluate_metrics: tuple[str, ...] = Field(strict=False)
+    evaluate_arrays: dict[str, ArraySpec]
+
+    @property
+    def max_bytes(self) -> int:
+        """Worst-case payload of one round: arrays, and eight bytes for each number."""
+        arrays = sum(spec.nbytes for spec in (*self.parameters.values(), *self.evaluate_arrays.values()))
+        return arrays + 8 * (len(self.fit_metrics) + len(self.evaluate_metrics) + 2)
+
+
+class CodeFile(Frozen):
+    sha256: Digest
+    size: Annotated[int, Field(ge=0)]
+
+
+class Manifest(Frozen):
+    """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved."""
+
+    version: Literal[1] = 1
+    name: Name
+    purpose: Line
+    researcher: Email
+    dataset: Name
+    dictionary: Digest
+    columns: tuple[Column, ...] = Field(strict=False, min_length=1, max_length=2000)
+    files: dict[str, CodeFile]
+    config: dict[str, JsonValue]
+    rounds: Annotated[int, Field(ge=1, le=100_000)]
+    seconds_per_round: Annotated[int, Field(ge=1, le=7 * 24 * 3600)]
+    outputs: OutputContract
+    tier: Literal["reviewed"] = "reviewed"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if ENTRY not in self.files:
+            raise ValueError(f"the code must hold a {ENTRY}")
+        for path in self.files:
+            if not _FILE_PATH.fullmatch(path) or path in (MANIFEST_FILE, SIGNATURE_FILE):
+                raise ValueError("file names must be plain relative paths")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("a column is named twice")
+        if len({path.lower() for path in self.files}) != len(self.files):
+            raise ValueError("two file names differ only in case")
+        return self
+
+    def canonical(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def digest(self) -> str:
+        """The study's identity, hex SHA-256."""
+        return sha256(self.canonical())
+
+    @property
+    def job_name(self) -> str:
+        """The name of the Syft job that carries it."""
+        return f"{self.name}-{self.digest[:12]}"
+
+
+def describe_files(files: Mapping[str, bytes]) -> dict[str, CodeFile]:
+    return {path: CodeFile(sha256=sha256(data), size=len(data)) for path, data in sorted(files.items())}
+
+
+def sign_manifest(manifest: Manifest, identity: Identity) -> str:
+    return identity.sign(CONTEXT, manifest.canonical())
+
+
+def verify_manifest(data: bytes, signature: str, researcher: PublicIdentity) -> Manifest:
+    """The manifest, if `data` is its canonical form, signed by the researcher it names. Raises ValueError."""
+    manifest = Manifest.model_validate_json(data)
+    if manifest.canonical() != data:
+        raise ValueError("the manifest is not in its canonical form")
+    if manifest.researcher != researcher.email or not researcher.verify(CONTEXT, data, signature):
+        raise ValueError("the manifest is not signed by the researcher it names")
+    return manifest
+
+
+def code_problems(manifest: Manifest, files: Mapping[str, bytes]) -> list[str]:
+    """Every way in which the bytes differ from what the manifest names."""
+    problems = [f"{path} is missing" for path in sorted(manifest.files.keys() - files.keys())]
+    problems += [f"{path} is not named in the manifest" for path in sorted(files.keys() - manifest.files.keys())]
+    for path in sorted(manifest.files.keys() & files.keys()):
+        if describe_files({path: files[path]})[path] != manifest.files[path]:
+            problems.append(f"{path} has other bytes than the manifest says")
+    return problems
+

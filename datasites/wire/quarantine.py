@@ -1,0 +1,31 @@
+"""Where refused messages lie, so that the owner can look at them and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+
+from datasites.wire.canonical import sha256
+from datasites.wire.files import private_folder, write_atomically
+
+log = logging.getLogger(__name__)
+_KEEP = 1000  # a flood of bad messages must not fill the disk
+
+
+def put_aside(folder: Path, sender: str, key: str, data: bytes, why: str) -> None:
+    """Keeps the message as it came (still encrypted) beside a note saying why."""
+    private_folder(folder)
+    name = sha256(key.encode() + data)[:32]
+    note = {"from": sender, "object": key, "why": why, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    if len(list(folder.glob("*.message"))) < _KEEP:
+        write_atomically(folder / f"{name}.message", data)
+        write_atomically(folder / f"{name}.json", json.dumps(note, indent=1).encode())
+    log.warning("A message from %s was put aside: it %s.", sender, why)
+
+
+def notes(folder: Path) -> list[dict[str, str]]:
+    """The notes, oldest first."""
+    found = [json.loads(path.read_bytes()) for path in folder.glob("*.json")] if folder.exists() else []
+    return sorted(found, key=lambda note: note["at"])

@@ -1,0 +1,111 @@
+"""A round's two messages: the researcher's global state, and a hospital's answer.
+
+Each is one safetensors blob (see `arrays`), signed and encrypted for its one reader. A round is identified by the
+digest of its plaintext: the same message always gets the same, stored answer.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from datasites.wire.arrays import Arrays, pack, unpack
+from datasites.wire.canonical import sha256
+from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.manifest import Digest, Email, Frozen
+from datasites.wire.reasons import Reason
+from policies.errors import Refused
+
+RoundNumber = Annotated[int, Field(ge=1, le=999_999)]
+Metrics = dict[str, float]
+_FIT, _METRIC = "parameters/", "metric/"
+Model = TypeVar("Model", bound=Frozen)
+
+
+class RoundRequest(Frozen):
+    """Round `number` of a study for one hospital: evaluate the state, train on it, or both (in this order)."""
+
+    kind: Literal["round"] = "round"
+    study: Digest
+    number: RoundNumber
+    hospital: Email
+    evaluate: bool
+    fit: bool
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not (self.evaluate or self.fit):
+            raise ValueError("a round must ask for something")
+        return self
+
+
+class FitReport(Frozen):
+    num_examples: Annotated[int, Field(ge=1)]
+    metrics: Metrics
+
+
+class EvaluateReport(Frozen):
+    num_examples: Annotated[int, Field(ge=1)]
+    metrics: Metrics
+
+
+class RoundReply(Frozen):
+    """`request` is the digest of the message it answers. Exactly one of a result and a reason is given."""
+
+    kind: Literal["reply"] = "reply"
+    study: Digest
+    number: RoundNumber
+    hospital: Email
+    request: Digest
+    reason: Reason | None = Field(default=None, strict=False)
+    fit: FitReport | None = None
+    evaluate: EvaluateReport | None = None
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.reason is None) == (self.fit is None and self.evaluate is None):
+            raise ValueError("a reply holds a result or a reason")
+        for report in (self.fit, self.evaluate):
+            if report and not all(math.isfinite(value) for value in report.metrics.values()):
+                raise ValueError("metrics must be finite")
+        return self
+
+
+def encode_request(request: RoundRequest, parameters: Arrays) -> bytes:
+    """The plaintext of a request; the same round always gives the same bytes."""
+    return pack(request.model_dump(mode="json"), parameters)
+
+
+def decode_request(plaintext: bytes) -> tuple[RoundRequest, Arrays]:
+    header, arrays = unpack(plaintext, ROUND_BYTES)
+    return _parse(RoundRequest, header), arrays
+
+
+def encode_reply(reply: RoundReply, parameters: Arrays | None = None, metrics: Arrays | None = None) -> bytes:
+    named = {_FIT + name: array for name, array in (parameters or {}).items()}
+    named.update({_METRIC + name: array for name, array in (metrics or {}).items()})
+    return pack(reply.model_dump(mode="json"), named)
+
+
+def decode_reply(plaintext: bytes) -> tuple[RoundReply, Arrays, Arrays]:
+    """(reply, parameters, array metrics)."""
+    header, arrays = unpack(plaintext, ROUND_BYTES)
+    if not all(name.startswith((_FIT, _METRIC)) for name in arrays):
+        raise Refused("A reply holds arrays of unknown kind.")
+    parameters = {n.removeprefix(_FIT): a for n, a in arrays.items() if n.startswith(_FIT)}
+    metrics = {n.removeprefix(_METRIC): a for n, a in arrays.items() if n.startswith(_METRIC)}
+    return _parse(RoundReply, header), parameters, metrics
+
+
+def request_digest(plaintext: bytes) -> str:
+    return sha256(plaintext)
+
+
+def _parse(model: type[Model], header: dict[str, Any]) -> Model:
+    try:
+        return model.model_validate(header)
+    except ValidationError:
+        raise Refused("A round's message is not understood.") from None
