@@ -1,0 +1,37 @@
+"""The researcher's library: connect to a federation, rehearse a study, submit it, run its rounds, see the result."""
+
+from datasites.wire.manifest import Manifest
+from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
+from researcher.dataset import Dataset
+from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
+from researcher.federation import Federation, connect
+from researcher.metrics import auc_from_histogram, federated_auc
+from researcher.rehearsal import Rehearsal
+from researcher.result import Result
+from researcher.rounds import Rounds
+from researcher.strategies import FedAvg, Strategy
+from researcher.study import Study
+from researcher.submission import Submission
+
+__all__ = [
+    "Dataset",
+    "FedAvg",
+    "Federation",
+    "InvalidInput",
+    "Manifest",
+    "Refused",
+    "Rehearsal",
+    "RehearsalFailed",
+    "Result",
+    "RoundFailed",
+    "Rounds",
+    "Strategy",
+    "Study",
+    "StudyFailed",
+    "Submission",
+    "Unavailable",
+    "WardroundError",
+    "auc_from_histogram",
+    "connect",
+    "federated_auc",
+]

@@ -1,0 +1,39 @@
+"""The command `wardround`. One command group a file; what went wrong is told in one sentence, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from datasites.cli import datasite
+from policies.errors import Refused, Unavailable, WardroundError
+
+app = typer.Typer(
+    help="Wardround: outside researchers train on a hospital's patients' data without that data leaving.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(datasite.app, name="datasite")
+
+EXIT_CODES = {Refused: 3, Unavailable: 4}  # 0 done, 1 what was given cannot be used, 2 wrong usage
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps `datasite` a group of its own."""
+
+
+def main() -> None:
+    """The entry point of the command."""
+    try:
+        app(standalone_mode=True)
+    except WardroundError as error:
+        console = Console(stderr=True, highlight=False)
+        console.print(f"[bold red]{type(error).__name__}:[/] ", end="")
+        console.print(error.message, markup=False)
+        if error.hint:
+            console.print(f"[dim]{'What to do:'}[/] ", end="")
+            console.print(error.hint, markup=False)
+        sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))

@@ -73,8 +73,8 @@ class Column(BaseModel):
         return f"{text}; may be missing" if self.missing else text
 
 
-class Dictionary(BaseModel):
-    """A table's dictionary. Make one with `from_toml`, `load` or `from_json`, which explain every problem at once."""
+class Table(BaseModel):
+    """The table as a whole. `patient_key` names the column that holds the patient; `target` is one of the columns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,6 +83,14 @@ class Dictionary(BaseModel):
     description: Text
     patient_key: Text
     target: Text
+
+
+class Dictionary(BaseModel):
+    """A table's dictionary. Make one with `from_toml`, `load` or `from_json`, which explain every problem at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
+
+    table: Table
     listed: tuple[Column, ...] = Field(alias="columns", max_length=MAX_COLUMNS)
 
     @model_validator(mode="after")
@@ -97,7 +105,7 @@ class Dictionary(BaseModel):
             raw = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
             raise InvalidInput(f"The dictionary is not TOML: {error}.", "Correct the file at that place.") from None
-        return cls._parse(_flat(raw))
+        return cls._parse(_as_list(raw))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -131,14 +139,14 @@ class Dictionary(BaseModel):
     def _payload(self) -> dict[str, Any]:
         return self.model_dump(by_alias=True, exclude_defaults=True)
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> str:
         """Canonical JSON. The columns are a list in it: their order is part of the table."""
-        return canonical_json(_whole_floats_as_integers(self._payload()))
+        return canonical_json(_whole_floats_as_integers(self._payload())).decode()
 
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of `to_json()`."""
-        return sha256(self.to_json())
+        return sha256(self.to_json().encode())
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -152,10 +160,7 @@ class Dictionary(BaseModel):
 
     def _repr_html_(self) -> str:
         # to_html escapes the cells, so a dictionary from another hospital cannot bring script into a notebook
-        summary = pd.DataFrame(
-            {"table": [self.name, self.title, self.description, self.target, self.patient_key]},
-            index=["name", "title", "description", "target", "patient key"],
-        )
+        summary = pd.Series(self.table.model_dump()).to_frame()
         with pd.option_context("display.max_colwidth", None):
             html = summary.to_html(header=False) + self.to_frame().to_html(index=False, max_rows=None)
         return str(html)
@@ -166,14 +171,13 @@ def _raise_rules(problems: list[str]) -> None:
         raise PydanticCustomError("rules", "{text}", {"text": " ".join(problems)})
 
 
-def _flat(raw: dict[str, Any]) -> Any:
-    """The TOML layout ([table], [columns.x]) as the JSON layout; what does not fit is left for validation to name."""
-    table, columns = raw.get("table", {}), raw.get("columns", {})
-    extra = {key: value for key, value in raw.items() if key not in ("table", "columns")}
-    if not isinstance(table, dict) or not isinstance(columns, dict):
-        raise InvalidInput("The dictionary has no [table] or no [columns.x] sections.", "Write both as TOML tables.")
+def _as_list(raw: dict[str, Any]) -> dict[str, Any]:
+    """The TOML layout (columns by name) as the JSON layout (a list of columns); other shapes are left to be refused."""
+    columns = raw.get("columns")
+    if not isinstance(columns, dict):
+        return raw
     listed = [{**entry, "name": name} if isinstance(entry, dict) else entry for name, entry in columns.items()]
-    return {**table, **extra, "columns": listed}
+    return {**raw, "columns": listed}
 
 
 def _plain(error: ValidationError, raw: Any) -> list[str]:
@@ -183,20 +187,24 @@ def _plain(error: ValidationError, raw: Any) -> list[str]:
 
 
 def _sentence(loc: tuple[int | str, ...], kind: str, message: str, raw: Any) -> str:
-    where, path = "The table", list(loc)
-    if len(path) > 1 and path[0] == "columns":
-        entry = raw["columns"][path[1]]
-        name = entry.get("name") if isinstance(entry, dict) else None
-        where, path = f"Column {name!r}" if isinstance(name, str) else f"Column number {int(path[1]) + 1}", path[2:]
-    what = f"`{path[0]}`" if path else "it"
+    where, path = _place(loc, raw)
+    what = f"`{path[0]}`" if path else "the entry"
     if kind == "missing":
         return f"{where} needs {what}."
     if kind == "extra_forbidden":
         return f"{where} has {what}, which is not an entry of this format."
-    plain = (
-        message.replace("Input should be", "must be").replace("String should", "must").replace("Tuple should", "must")
-    )
-    return f"{where}: {what} {plain}."
+    return f"{where}: {what} {re.sub('^(Input|String|Tuple) should', 'must', message)}."
+
+
+def _place(loc: tuple[int | str, ...], raw: Any) -> tuple[str, tuple[int | str, ...]]:
+    """What pydantic's location is called by the dictionary's author, and the rest of the location within it."""
+    if loc[:1] == ("table",) and len(loc) > 1:
+        return "The table", loc[1:]
+    if loc[:1] == ("columns",) and len(loc) > 1:
+        entry = raw["columns"][loc[1]]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        return (f"Column {name!r}" if isinstance(name, str) else f"Column number {int(loc[1]) + 1}"), loc[2:]
+    return "The dictionary", loc
 
 
 def _rule_problems(raw: Any) -> list[str]:

@@ -50,6 +50,7 @@ def _is_hidden(character: str) -> bool:
 
 def column_problems(entry: Mapping[str, Any]) -> list[str]:
     """Every broken rule of one column entry."""
+    entry = {name: value for name, value in entry.items() if value is not None}
     kind, where = entry.get("type"), f"Column {entry.get('name')!r}"
     if not isinstance(kind, str) or kind not in _NEEDS:
         return []
@@ -97,11 +98,12 @@ def _pair(value: Any) -> tuple[float, float] | None:
 
 
 def table_problems(entry: Mapping[str, Any]) -> list[str]:
-    """Every broken rule among a table's entries. `entry["columns"]` is a list of column entries."""
+    """Every broken rule among a dictionary's entries; `entry["columns"]` must be a list of column entries."""
     names = [column["name"] for column in entry["columns"] if isinstance(column.get("name"), str)]
-    key, target = entry.get("patient_key"), entry.get("target")
+    table = entry["table"] if isinstance(entry.get("table"), dict) else {}
+    key, target = table.get("patient_key"), table.get("target")
     found = [] if names else ["The table lists no columns."]
-    for what, value in [("table name", entry.get("name")), ("patient key", key), *[("column name", n) for n in names]]:
+    for what, value in [("table name", table.get("name")), ("patient key", key), *[("column name", n) for n in names]]:
         found += [f"The {what} {value!r} {problem}" for problem in _name_problems(value)]
     found += [f"The table lists column {n!r} {count} times." for n, count in Counter(names).items() if count > 1]
     if isinstance(key, str) and key in names:

@@ -106,9 +106,7 @@ def _envelope_problems(message: ProposedFileChangesMessage, sender: str) -> list
     return problems
 
 
-def _change_problems(
-    change: ProposedFileChange, sender: str, owner: str, exists: Callable[[str], bool]
-) -> list[str]:
+def _change_problems(change: ProposedFileChange, sender: str, owner: str, exists: Callable[[str], bool]) -> list[str]:
     path = str(change.path_in_datasite)
     problems = []
     if change.datasite_email != owner:
@@ -120,9 +118,12 @@ def _change_problems(
         problems.append("changes a submission that is there already")
     if change.is_deleted or change.old_hash is not None:
         problems.append("deletes or replaces a file")
-    if not isinstance(change.content, str) or len(change.content.encode(errors="replace")) > limits.SUBMISSION_FILE_BYTES:
+    if (
+        not isinstance(change.content, str)
+        or len(change.content.encode(errors="replace")) > limits.SUBMISSION_FILE_BYTES
+    ):
         problems.append(f"holds a file that is not text of at most {limits.SUBMISSION_FILE_BYTES:,} bytes")
-    elif "\0" in change.content or "\r" in change.content:
+    elif "\0" in text or "\r" in text:
         problems.append("holds a file with NUL or carriage-return characters")
     return problems
 
@@ -148,7 +149,7 @@ def _good_config(text: str) -> bool:
         JobSubmissionMetadata(**{**fields, "submitted_by": "a@b.c", "datasite_email": "a@b.c"})
     except (yaml.YAMLError, ValidationError, TypeError, ValueError, RecursionError):
         return False
-    return fields.get("type") == "python"
+    return bool(fields.get("type") == "python")
 
 
 def check_events(plaintext: bytes, datasite: str) -> FileChangeEventsMessage:

@@ -21,7 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from datasites.wire.files import write_atomically
 from policies.errors import InvalidInput, Refused
 
-_EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_EMAIL = re.compile(
+    r"[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+"
+)
 
 
 def check_email(email: str) -> str:
@@ -124,7 +127,7 @@ class Identity:
         except Exception:  # the native library raises its own undeclared types
             raise InvalidInput(f"The key file {path} is damaged.", "Restore it from a backup.") from None
         if owner != email:
-            raise Refused(f"The key file {path} belongs to {owner}, not to {email}.", "Use that address or another folder.")
+            raise Refused(f"The key file {path} belongs to {owner}, not to {email}.", "Use that address.")
         return cls(email, keys)
 
     def sign(self, context: str, payload: bytes) -> str:

@@ -10,15 +10,14 @@ import io
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
 from syft.sync.sync.caches.datasite_owner_cache import DataSiteOwnerEventCacheConfig
 from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheConfig
 from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
 from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
-from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
 from syft.sync.version.peer_manager import PeerManagerConfig
 from syft_datasets.config import SyftBoxConfig
 from syft_job import SyftJobConfig
@@ -57,10 +56,8 @@ class Home:
     def quarantine(self) -> Path:
         return self.path / "quarantine"
 
-    @cached_property
-    def ready(self) -> Home:
+    def create(self) -> None:
         private_folder(self.path)
-        return self
 
 
 def login(
@@ -75,7 +72,8 @@ def login(
 
     expected: fingerprints of peers that are known beforehand; others are trusted at first sight and pinned.
     """
-    identity = Identity.load(email, home.ready.keys)
+    home.create()
+    identity = Identity.load(email, home.keys)
     wiring = ObjectStoreConnectionConfig(
         identity=identity,
         store=Store(store_url, options),

@@ -22,7 +22,7 @@ MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 
 _FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
-Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Email = Annotated[str, AfterValidator(check_email)]
@@ -79,9 +79,9 @@ class Manifest(Frozen):
     name: Name
     purpose: Line
     researcher: Email
-    dataset: Name
+    dataset: Identifier
     dictionary: Digest
-    columns: tuple[Column, ...] = Field(strict=False, min_length=1, max_length=2000)
+    columns: tuple[Identifier, ...] = Field(strict=False, min_length=1, max_length=2000)
     files: dict[str, CodeFile]
     config: dict[str, JsonValue]
     rounds: Annotated[int, Field(ge=1, le=100_000)]
@@ -142,4 +142,3 @@ def code_problems(manifest: Manifest, files: Mapping[str, bytes]) -> list[str]:
         if describe_files({path: files[path]})[path] != manifest.files[path]:
             problems.append(f"{path} has other bytes than the manifest says")
     return problems
-

@@ -6,7 +6,10 @@ leaves the participant's own folder, and a key once pinned is never replaced sil
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +66,16 @@ class PinnedPeers:
         return public
 
     def update(self, email: str, state: str, document: dict[str, Any] | None = None) -> None:
-        peers = self.all()
-        entry = {**peers.get(email, {}), "state": state}
-        if document is not None:
-            entry["public_encryption_bundle"] = self.check(email, document).document
-        write_atomically(self.path, json.dumps({**peers, email: entry}, indent=1, sort_keys=True).encode())
+        with self._lock():
+            peers = self.all()
+            entry = {**peers.get(email, {}), "state": state}
+            if document is not None:
+                entry["public_encryption_bundle"] = self.check(email, document).document
+            write_atomically(self.path, json.dumps({**peers, email: entry}, indent=1, sort_keys=True).encode())
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        # the agent and the command line may both change the list
+        with self.path.with_suffix(".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield

@@ -90,11 +90,11 @@ class Store:
                 return False
         return True
 
-    def list(self, prefix: str, after: str | None = None) -> list[str]:
+    def names(self, prefix: str, after: str | None = None) -> list[str]:
         """Names below the folder `prefix`, sorted; only those that sort behind `after`, if given."""
         with _plain_errors("be listed"):
             try:
-                batches = obstore.list(self._store, f"{prefix}/", offset=after)
+                batches = obstore.names(self._store, f"{prefix}/", offset=after)
                 return sorted(meta["path"] for batch in batches for meta in batch)
             except (NotFoundError, FileNotFoundError):
                 return []

@@ -1,0 +1,6 @@
+"""Server strategies: how hospitals' updates become the next global state. One file each."""
+
+from researcher.strategies.base import Aggregation, Strategy, Update
+from researcher.strategies.fedavg import FedAvg
+
+__all__ = ["Aggregation", "FedAvg", "Strategy", "Update"]

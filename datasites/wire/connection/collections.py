@@ -31,7 +31,9 @@ def _described(wiring: Wiring, owner: str, prefix: str) -> list[FileCollection]:
             continue
         if meta.get("prefix") == prefix and _FILE.fullmatch(tag):
             shared = wiring.store.exists(f"{folder}/.any")
-            found.append(FileCollection(folder_id=folder, tag=tag, content_hash=content_hash, has_any_permission=shared))
+            found.append(
+                FileCollection(folder_id=folder, tag=tag, content_hash=content_hash, has_any_permission=shared)
+            )
     return found
 
 
@@ -68,7 +70,7 @@ class Collections:
     def owner_delete_collection(self: Wiring, prefix: str, tag: str) -> None:
         for collection in _described(self, self.email, prefix):
             if collection.tag == tag:
-                self.store.delete(*self.store.list(collection.folder_id))
+                self.store.delete(*self.store.names(collection.folder_id))
 
     def watcher_list_collections(self: Wiring, prefix: str) -> list[dict[str, str]]:
         found = []
@@ -84,7 +86,7 @@ class Collections:
     def watcher_get_collection_file_metadatas(
         self: Wiring, prefix: str, tag: str, content_hash: str, owner_email: str
     ) -> list[dict[str, str]]:
-        names = self.store.list(f"{_folder(owner_email, prefix, tag, content_hash)}/data")
+        names = self.store.names(f"{_folder(owner_email, prefix, tag, content_hash)}/data")
         # the store is not trusted: a name with a slash in it would be written outside the collection
         return [{"file_id": n, "file_name": keys.last(n)} for n in names if _FILE.fullmatch(keys.last(n))]
 

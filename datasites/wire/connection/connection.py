@@ -19,7 +19,7 @@ from datasites.wire.peers import PinnedPeers
 from datasites.wire.store import Store
 
 
-class ObjectStoreConnectionConfig(ConnectionConfig):
+class ObjectStoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]
     """`datasite_folder` is where Syft keeps the participant's own tree; refused messages go to `quarantine`."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -31,7 +31,9 @@ class ObjectStoreConnectionConfig(ConnectionConfig):
     datasite_folder: Path
 
 
-class ObjectStoreConnection(Directory, Mailboxes, EventLog, Collections, SyftboxPlatformConnection):
+class ObjectStoreConnection(  # type: ignore[misc]
+    Directory, Mailboxes, EventLog, Collections, SyftboxPlatformConnection
+):
     model_config = ConfigDict(arbitrary_types_allowed=True)
     config: ObjectStoreConnectionConfig
     _checked: dict[str, bytes] = PrivateAttr(default_factory=dict)
@@ -65,7 +67,7 @@ class ObjectStoreConnection(Directory, Mailboxes, EventLog, Collections, Syftbox
         return self.config.datasite_folder
 
     def delete_file_by_id(self, file_id: str, verbose: bool = False, raise_on_error: bool = False) -> None:
-        self.store.delete(*(self.store.list(file_id) or [file_id]))
+        self.store.delete(*(self.store.names(file_id) or [file_id]))
 
     def delete_multiple_files_by_ids(
         self, file_ids: Iterable[str], ignore_permissions_errors: bool = True, ignore_file_not_found: bool = True
@@ -79,7 +81,7 @@ class ObjectStoreConnection(Directory, Mailboxes, EventLog, Collections, Syftbox
         for datasite in self.store.folders("p2p"):
             if datasite != me:
                 prefixes += [f"p2p/{datasite}/{direction}/{me}" for direction in ("inbox", "outbox")]
-        return [key for prefix in prefixes for key in self.store.list(prefix)]
+        return [key for prefix in prefixes for key in self.store.names(prefix)]
 
     def find_orphaned_message_files(self) -> list[Any]:
         return []

@@ -12,7 +12,7 @@ from datasites.wire.connection.mailboxes import event_keys
 def _checkpoints(wiring: Wiring, incremental: bool) -> list[tuple[float, str]]:
     parse = IncrementalCheckpoint.filename_to_sequence_number if incremental else Checkpoint.filename_to_timestamp
     found = []
-    for key in wiring.store.list(f"{keys.own(wiring.email)}/checkpoints"):
+    for key in wiring.store.names(f"{keys.own(wiring.email)}/checkpoints"):
         name = keys.last(key)
         if name.startswith(INCREMENTAL_CHECKPOINT_PREFIX) is incremental and (order := parse(name)) is not None:
             found.append((order, key))
@@ -20,7 +20,7 @@ def _checkpoints(wiring: Wiring, incremental: bool) -> list[tuple[float, str]]:
 
 
 def _events(wiring: Wiring, since: float | None = None) -> list[str]:
-    return [key for _, key in event_keys(wiring.store.list(f"{keys.own(wiring.email)}/events"), since)]
+    return [key for _, key in event_keys(wiring.store.names(f"{keys.own(wiring.email)}/events"), since)]
 
 
 class EventLog:

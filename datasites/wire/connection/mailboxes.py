@@ -39,7 +39,7 @@ class Mailboxes:
     ) -> tuple[bytes, str] | None:
         """The oldest good message of a peer. Bad ones are put aside here, so they stop nobody's sync."""
         waiting = []
-        for key in self.store.list(keys.box(self.email, "inbox", sender_email)):
+        for key in self.store.names(keys.box(self.email, "inbox", sender_email)):
             try:
                 waiting.append((MessageFileName.from_string(keys.last(key)).submitted_timestamp, key))
             except FileNameParseError:
@@ -73,14 +73,14 @@ class Mailboxes:
     def get_file_metadatas_from_folder(
         self: Wiring, folder_id: str, since_timestamp: float | None = None, page_size: int = 100
     ) -> list[dict[str, str]]:
-        return [{"id": key, "name": keys.last(key)} for key in reversed(self.store.list(folder_id))]
+        return [{"id": key, "name": keys.last(key)} for key in reversed(self.store.names(folder_id))]
 
     def watcher_get_outbox_file_metadatas(
         self: Wiring, peer_email: str, since_timestamp: float | None
     ) -> list[dict[str, Any]]:
         """Only messages that passed the gate are listed; `download_file` then hands out those very bytes."""
         listed = []
-        for timestamp, key in event_keys(self.store.list(keys.box(peer_email, "outbox", self.email)), since_timestamp):
+        for timestamp, key in event_keys(self.store.names(keys.box(peer_email, "outbox", self.email)), since_timestamp):
             raw = b""
             try:
                 raw = self.store.get(key, limits.EVENTS_BYTES) or b""

@@ -1,0 +1,1 @@
+"""What one federated round costs elsewhere: bare processes and Flower, on the same rows with the same study code."""

@@ -1,0 +1,130 @@
+"""The agent's own loop: Syft's sync, new requests, and one session for every study that may run."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from datasites.agent.admission import refusal
+from datasites.agent.session import StudySession
+from datasites.agent.workbench import Workbench
+from datasites.approval.office import Office
+from datasites.approval.submissions import BadSubmission
+from datasites.home import DatasiteHome
+from datasites.settings import DatasiteSettings
+from datasites.state import State, now
+from datasites.wire.files import write_atomically
+from datasites.wire.identity import Identity
+from datasites.wire.login import connection_of, login, quiet
+from policies.errors import Refused, Unavailable, WardroundError
+
+log = logging.getLogger(__name__)
+_DECISION_SECONDS = 0.2  # how soon an approval given in another process is acted on
+
+
+class Agent:
+    """Serves one datasite; a second agent on the same home is refused."""
+
+    def __init__(self, home: DatasiteHome, settings: DatasiteSettings) -> None:
+        self.home = home
+        home.create()
+        self.settings = settings
+        self.stopping = threading.Event()
+        self._sessions: dict[str, StudySession] = {}
+        self._told: set[str] = set()
+
+    def serve(self) -> None:
+        """Runs until `stopping` is set. Raises Refused when another agent serves this home."""
+        with self._alone():
+            self._identity = Identity.load(self.settings.email, self.home.keys)
+            self._client = login(
+                self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options
+            )
+            self._store = connection_of(self._client).store
+            self._state = State(self.home.state)
+            self._office = Office(self.home, self._identity, self._client.job_client, self._state)
+            log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
+            try:
+                self._loop()
+            finally:
+                for session in self._sessions.values():
+                    session.finish()
+                self._state.close()
+                self.home.heartbeat.unlink(missing_ok=True)
+
+    def _loop(self) -> None:
+        since_sync = self.settings.sync_seconds
+        while not self.stopping.is_set():
+            if since_sync >= self.settings.sync_seconds:
+                since_sync = 0.0
+                self._look()
+            self._match_sessions()
+            self.stopping.wait(_DECISION_SECONDS)
+            since_sync += _DECISION_SECONDS
+
+    def _look(self) -> None:
+        """Syncs with the store and puts Syft's view right. A store that is away is tried again at the next look."""
+        try:
+            with quiet():
+                self._client.sync(force_download_peer_state=True)
+            received = self._office.received()
+        except Unavailable as problem:
+            log.warning("%s", problem)
+            return
+        for one in received:
+            if isinstance(one, BadSubmission):
+                self._office.reject_bad(one)
+            else:
+                self._office.follow(one)
+                self._announce(one.digest, one.manifest.job_name, one.manifest.researcher)
+        write_atomically(self.home.heartbeat, json.dumps({"pid": os.getpid(), "at": now().isoformat()}).encode())
+
+    def _announce(self, digest: str, name: str, researcher: str) -> None:
+        if digest not in self._told and self._state.decision(digest) is None:
+            log.info("new study %s from %s waits for a decision", name, researcher)
+        self._told.add(digest)
+
+    def _match_sessions(self) -> None:
+        """Starts a session for each study that may run, and ends those of studies that are over."""
+        decisions = [signed.decision for signed in self._state.current_decisions()]
+        allowed = {d.study for d in decisions if refusal(d) is None}
+        known = {d.study for d in decisions if d.verdict != "denied"}
+        self._sessions = {study: session for study, session in self._sessions.items() if session.is_alive()}
+        for study, session in self._sessions.items():
+            (session.closed.clear if study in allowed else session.closed.set)()
+        for study in known - self._sessions.keys():
+            # a revoked study keeps its session, so that the researcher is told why its rounds are refused
+            if study in allowed or self._state.last_round(study):
+                self._start(study)
+
+    def _start(self, study: str) -> None:
+        try:
+            manifest = self._office.vault.manifest(study)
+            researcher = self._office.peers.require(manifest.researcher)
+            manifest = self._office.vault.manifest(study, researcher)
+        except WardroundError as problem:
+            if study not in self._told:
+                log.error("study %s cannot be served: %s", study[:12], problem)
+            self._told.add(study)
+            return
+        bench = Workbench(self.home, manifest, self.settings.limits, self.settings.worker_idle_seconds)
+        session = StudySession(self._identity, researcher, self._store, self._state, bench, self.settings.poll_seconds)
+        self._sessions[study] = session
+        session.start()
+        log.info("study %s is open for rounds", manifest.job_name)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self.home.lock.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refused(
+                    f"Another agent is serving {self.home.path} already.", "Stop it first, or use another --home."
+                ) from None
+            yield

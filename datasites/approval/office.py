@@ -1,0 +1,175 @@
+"""Where a data owner decides. Used by the command line, the notebook and the agent.
+
+A decision counts once it is in the state database. Syft's job states and the researcher's copy follow from it, and are
+put right at the agent's next look if anything broke off in between.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from datasites.approval.submissions import BadSubmission, Submission, decision_document, find, read_submission
+from datasites.approval.vault import Vault
+from datasites.catalog.registry import Registry
+from datasites.home import DatasiteHome
+from datasites.state import State, now
+from datasites.wire.decision import FILE, Decision, SignedDecision, Verdict
+from datasites.wire.files import write_atomically
+from datasites.wire.identity import Identity
+from datasites.wire.login import quiet
+from datasites.wire.manifest import Manifest
+from datasites.wire.peers import PinnedPeers
+from policies.errors import InvalidInput, Refused, WardroundError
+
+_SYFT_STATUS = {"approved": "approved", "denied": "rejected", "revoked": "rejected"}
+
+
+class Office:
+    """The submissions of one datasite, and the owner's decisions on them."""
+
+    def __init__(self, home: DatasiteHome, identity: Identity, jobs: Any, state: State) -> None:
+        self.home = home
+        self.identity = identity
+        self.peers = PinnedPeers(home.peers)
+        self.vault = Vault(home.approved)
+        self.registry = Registry(home.datasets)
+        self.state = state
+        self._jobs = jobs  # Syft's JobClient
+
+    # looking
+
+    def received(self) -> list[Submission | BadSubmission]:
+        with quiet():
+            jobs = [job for job in self._jobs.jobs if job.datasite_owner_email == self.identity.email]
+        return [read_submission(job, self.peers) for job in jobs]
+
+    def submissions(self) -> list[Submission]:
+        return [s for s in self.received() if isinstance(s, Submission)]
+
+    def pending(self) -> list[Submission]:
+        return [s for s in self.submissions() if self.state.decision(s.digest) is None]
+
+    def find(self, study: str) -> Submission:
+        return find(self.submissions(), study)
+
+    def problems(self, manifest: Manifest) -> list[str]:
+        """Why this datasite could not run the study as it stands."""
+        try:
+            dictionary = self.registry.get(manifest.dataset).dictionary
+        except WardroundError as error:
+            return [str(error)]
+        unknown = [c for c in manifest.columns if c not in dictionary.columns]
+        found = [f"It asks for columns that the table does not have: {', '.join(unknown)}."] if unknown else []
+        if manifest.dictionary != dictionary.digest:
+            found.append("It was written for another version of the table's dictionary; it must be submitted again.")
+        return found
+
+    # deciding
+
+    def approve(
+        self, study: str, *, rounds: int | None = None, expires_at: datetime, by: str = "", reason: str = ""
+    ) -> SignedDecision:
+        """Approves exactly the bytes that are there now, for at most `rounds` rounds, until `expires_at` (UTC).
+
+        Raises Refused when the study cannot run here, InvalidInput for limits that make no sense.
+        """
+        submission = self.find(study)
+        manifest = submission.manifest
+        allowed = manifest.rounds if rounds is None else rounds
+        if not 1 <= allowed <= manifest.rounds:
+            raise InvalidInput(f"The study asks for {manifest.rounds} rounds.", f"Allow 1 to {manifest.rounds}.")
+        if expires_at <= now():
+            raise InvalidInput("The approval would have expired already.", "Give a time in the future.")
+        if problems := self.problems(manifest):
+            raise Refused(f"This study cannot run here: {' '.join(problems)}")
+        self.vault.keep(manifest, submission.signature, submission.files)
+        return self._record(submission, "approved", by, reason, rounds=allowed, expires_at=expires_at)
+
+    def deny(self, study: str, *, reason: str, by: str = "") -> SignedDecision:
+        """The researcher will read `reason`."""
+        submission = self.find(study)
+        current = self.state.decision(submission.digest)
+        if current and current.decision.verdict == "approved":
+            raise InvalidInput("This study is approved.", "Use revoke to stop it.")
+        return self._record(submission, "denied", by, reason)
+
+    def revoke(self, study: str, *, reason: str, by: str = "") -> SignedDecision:
+        """Takes effect before the next round, and stops one that is running. The researcher will read `reason`."""
+        submission = self.find(study)
+        current = self.state.decision(submission.digest)
+        if current is None or current.decision.verdict != "approved":
+            raise InvalidInput("This study is not approved.", "There is nothing to revoke.")
+        return self._record(submission, "revoked", by, reason)
+
+    def _record(
+        self,
+        submission: Submission,
+        verdict: Verdict,
+        by: str,
+        reason: str,
+        rounds: int = 0,
+        expires_at: datetime | None = None,
+    ) -> SignedDecision:
+        earlier = self.state.decision(submission.digest)
+        decision = Decision(
+            study=submission.digest,
+            hospital=self.identity.email,
+            number=earlier.decision.number + 1 if earlier else 1,
+            verdict=verdict,
+            rounds=rounds,
+            expires_at=expires_at,
+            reason=reason,
+            decided_by=by,
+            decided_at=now(),
+        )
+        signed = SignedDecision.sign(decision, self.identity)
+        self.state.record_decision(signed)
+        self.follow(submission)
+        return signed
+
+    # Syft's own view
+
+    def follow(self, submission: Submission) -> None:
+        """Makes Syft's job state and the researcher's copy of the decision agree with the decision in force."""
+        signed = self.state.decision(submission.digest)
+        if signed is None:
+            return
+        job = submission.job
+        document = decision_document(signed).encode()
+        target = job.job_review_path / FILE
+        if not target.exists() or target.read_bytes() != document:
+            write_atomically(target, document)
+        self._set_status(job, self._status(signed.decision), signed.decision)
+
+    def reject_bad(self, bad: BadSubmission) -> None:
+        """Tells the sender of a job that is no study, through Syft's own job state."""
+        if bad.job.status in ("received", "pending"):
+            with quiet():
+                bad.job.reject(bad.why)
+
+    def _status(self, decision: Decision) -> str:
+        if decision.verdict != "approved":
+            return _SYFT_STATUS[decision.verdict]
+        trained, _ = self.state.used(decision.study)
+        if trained >= decision.rounds:
+            return "done"
+        return "running" if trained else "approved"
+
+    def _set_status(self, job: Any, status: str, decision: Decision) -> None:
+        state = job._state  # Syft's own actions only allow its own transitions (there is no revoking)
+        reason = f"revoked: {decision.reason}" if decision.verdict == "revoked" else decision.reason
+        if state.status.value == status and (state.review_reason or "") == reason:
+            return
+        changes: dict[str, Any] = {"status": type(state.status)(status), "review_reason": reason or None}
+        if decision.verdict == "approved":
+            changes |= {"approved_by": self.identity.email, "approved_at": decision.decided_at}
+        else:
+            changes |= {"rejected_by": self.identity.email, "rejected_at": decision.decided_at}
+        if status == "done":
+            changes |= {"completed_at": now(), "return_code": 0}
+        job._client.manager.write_state(job._ref, state.model_copy(update=changes))
+
+
+def expiry(days: int) -> datetime:
+    return now() + timedelta(days=days)

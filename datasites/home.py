@@ -1,0 +1,56 @@
+"""Where a datasite keeps what: one private folder (0700). Only `syftbox/` is ever synced, and it holds no raw row."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasites.wire.files import private_folder, write_atomically
+from datasites.wire.login import Home
+
+
+@dataclass(frozen=True)
+class DatasiteHome(Home):
+    """
+    | path | what |
+    |---|---|
+    | datasite.toml | settings |
+    | identity.json, peers.json | keys, and the pinned keys of peers |
+    | state.db | decisions and answered rounds |
+    | datasets/NAME.json | registered tables: source and dictionary |
+    | approved/DIGEST/ | the approved bytes of a study, and nothing else |
+    | studies/DIGEST/ | a study's table view, scratch and log |
+    | quarantine/ | refused messages |
+    | syftbox/ | Syft's synced tree: mock twins and submissions |
+    """
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.db"
+
+    @property
+    def datasets(self) -> Path:
+        return self.path / "datasets"
+
+    @property
+    def approved(self) -> Path:
+        return self.path / "approved"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "agent.lock"
+
+    @property
+    def heartbeat(self) -> Path:
+        return self.path / "agent.json"
+
+    def study(self, digest: str) -> Path:
+        return private_folder(self.path / "studies" / digest)
+
+    def pseudonym_secret(self) -> bytes:
+        """The hospital's own key for patients' pseudonyms, made at first use."""
+        path = self.path / "pseudonyms.key"
+        if not path.exists():
+            write_atomically(path, secrets.token_bytes(32))
+        return path.read_bytes()

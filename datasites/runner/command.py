@@ -1,0 +1,43 @@
+"""The command and the environment of a worker. Nothing of either comes from the submitter."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from datasites.runner.limits import Limits
+
+STUDY_MODULE = "study"
+
+
+class Assignment(BaseModel):
+    """What a worker is told on its command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: Path  # folder with study.py
+    table: Path  # Parquet: the approved columns and `patient`
+    tasks: int  # file descriptor to read tasks from
+    replies: int  # file descriptor to write replies to
+    limits: Limits
+
+    def argv(self) -> list[str]:
+        """Isolated from environment variables, user packages and the working folder; writes no bytecode."""
+        return [sys.executable, "-I", "-B", "-m", "datasites.runner.worker", self.model_dump_json()]
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """The whole environment of a worker. One thread: a hospital's machine runs more than one study."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

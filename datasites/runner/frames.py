@@ -1,0 +1,68 @@
+"""Frames on a pipe: eight bytes of length, big-endian, then that many bytes."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+from collections.abc import Callable
+
+_LENGTH = struct.Struct(">Q")
+
+Wait = Callable[[int, int], None]
+"""Called with a file descriptor and POLLIN or POLLOUT; returns when it is ready, or raises to give up."""
+
+
+class Closed(Exception):
+    """The other side has closed the pipe."""
+
+
+class TooLarge(Exception):
+    """The announced frame is larger than may be read; nothing of it was."""
+
+
+def blocking(descriptor: int, event: int) -> None:
+    """The `Wait` for descriptors in blocking mode: reading or writing them waits by itself."""
+
+
+def read_frame(descriptor: int, max_bytes: int, wait: Wait = blocking) -> bytes:
+    """One whole frame. Raises Closed, TooLarge, or what `wait` raises."""
+    (length,) = _LENGTH.unpack(_read(descriptor, _LENGTH.size, wait))
+    if length > max_bytes:
+        raise TooLarge
+    return _read(descriptor, length, wait)
+
+
+def write_frame(descriptor: int, blob: bytes, wait: Wait = blocking) -> None:
+    """Writes one whole frame. Raises Closed, or what `wait` raises."""
+    view = memoryview(_LENGTH.pack(len(blob)) + blob)
+    while view:
+        wait(descriptor, select.POLLOUT)
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            continue
+        except BrokenPipeError:
+            raise Closed from None
+
+
+def has_input(descriptor: int) -> bool:
+    """Whether bytes can be read now. A closed pipe has none."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))
+
+
+def _read(descriptor: int, length: int, wait: Wait) -> bytes:
+    chunks, missing = [], length
+    while missing:
+        wait(descriptor, select.POLLIN)
+        try:
+            chunk = os.read(descriptor, min(missing, 1 << 20))
+        except BlockingIOError:
+            continue
+        if not chunk:
+            raise Closed
+        chunks.append(chunk)
+        missing -= len(chunk)
+    return b"".join(chunks)

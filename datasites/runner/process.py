@@ -1,0 +1,157 @@
+"""The outside of a worker: what the agent (and a rehearsal) holds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from datasites.runner.command import STUDY_MODULE
+from datasites.runner.errors import Code, WorkerFailed
+from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
+from datasites.runner.launch import kill, spawn
+from datasites.runner.limits import Limits
+from datasites.runner.replies import Outcome, Task, decode_ready, decode_result
+from datasites.runner.sandbox.base import Sandbox
+from datasites.runner.waiting import Patience
+from datasites.wire.arrays import pack
+from policies.errors import InvalidInput
+
+_MAX_READY = 64 * 1024
+_SECONDS_TO_DIE = 2.0
+
+
+class Worker:
+    """A running worker of one study. Use it from one thread, and in a `with` block, which stops it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], tasks: int, replies: int, log: Path, limits: Limits) -> None:
+        self._process = process
+        self._tasks = tasks
+        self._replies = replies
+        self._log = log
+        self._limits = limits
+        self._stopped = False
+        self.functions: frozenset[Task] = frozenset()
+
+    @classmethod
+    def start(cls, code: Path, table: Path, scratch: Path, log: Path, limits: Limits, sandbox: Sandbox) -> Self:
+        """Starts a worker on the study in folder `code` and the Parquet file `table`, and waits until it is ready.
+
+        `scratch` becomes its home and working folder, `log` the file (appended to) that takes what it prints. Returns
+        with `functions` set: which of initialize, fit and evaluate the study has. Raises InvalidInput when `code` or
+        `table` are not there, and WorkerFailed when it does not get ready; then no process is left.
+        """
+        code, table, scratch = code.resolve(), table.resolve(), scratch.resolve()
+        if not (code / f"{STUDY_MODULE}.py").is_file() or not table.is_file():
+            raise InvalidInput("The study's code or its table is not there.", f"Put {STUDY_MODULE}.py into its folder.")
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        worker = cls(*spawn(code, table, scratch, log, limits, sandbox), log, limits)
+        with worker._failures():
+            patience = Patience(limits.start_seconds, None, worker._is_gone)
+            worker.functions = decode_ready(read_frame(worker._replies, _MAX_READY, patience))
+        return worker
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be called."""
+        return not self._stopped
+
+    @property
+    def pid(self) -> int:
+        """Its process, which leads a session and process group of its own."""
+        return self._process.pid
+
+    def call(
+        self,
+        task: Task,
+        parameters: Mapping[str, Any],
+        config: Mapping[str, Any],
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Outcome:
+        """Runs one function of the study.
+
+        `config` holds JSON values. `should_stop` is asked about every 0.2 s; True kills the worker (a revocation).
+        Raises InvalidInput, leaving the worker as it is, when the study lacks the function or the input cannot be
+        sent; WorkerFailed otherwise, after which it is dead unless the code is CODE_ERROR.
+        """
+        if self._stopped:
+            raise WorkerFailed(Code.DIED, self._log)
+        message = self._message(task, parameters, config)
+        began = time.perf_counter()
+        with self._failures():
+            if has_input(self._replies):  # an answer to no question: from here on replies could be out of step
+                raise WorkerFailed(Code.BAD_OUTPUT)
+            patience = Patience(self._limits.seconds_per_round, should_stop, self._is_gone)
+            write_frame(self._tasks, message, patience)
+            reply = read_frame(self._replies, self._limits.output_bytes, patience)
+            return decode_result(task, reply, time.perf_counter() - began)
+
+    def stop(self) -> None:
+        """Kills the worker and its process group, and waits until it is gone. May be called again."""
+        if self._stopped:
+            return
+        self._stopped = True
+        kill(self._process)
+        os.close(self._tasks)
+        os.close(self._replies)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _message(self, task: Task, parameters: Mapping[str, Any], config: Mapping[str, Any]) -> bytes:
+        if task not in self.functions:
+            raise InvalidInput(f"The study has no function {task!r}.", f"Define it in {STUDY_MODULE}.py.")
+        try:
+            return pack({"task": task, "config": dict(config)}, parameters)
+        except (TypeError, ValueError):
+            raise InvalidInput("The configuration holds what JSON cannot.", "Use text, numbers and lists.") from None
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turns whatever goes wrong into WorkerFailed, and leaves no worker that is out of step or unwanted."""
+        try:
+            yield
+        except WorkerFailed as failure:
+            if failure.code is not Code.CODE_ERROR or not self.functions:  # no functions: it failed to start
+                self.stop()
+            raise WorkerFailed(failure.code, self._log) from None
+        except (Closed, TooLarge, InvalidInput) as surprise:
+            code = self._code(surprise)
+            self.stop()
+            raise WorkerFailed(code, self._log) from None
+        except BaseException:  # KeyboardInterrupt in a notebook, an error of should_stop
+            self.stop()
+            raise
+
+    def _code(self, surprise: Exception) -> Code:
+        if isinstance(surprise, TooLarge):
+            return Code.OUTPUT_TOO_LARGE
+        if isinstance(surprise, InvalidInput):
+            return Code.BAD_OUTPUT
+        return Code.OUT_OF_MEMORY if self._was_killed() else Code.DIED
+
+    def _was_killed(self) -> bool:
+        """Whether the kernel killed it, which it does when the machine's memory or a control group's runs out."""
+        until = time.monotonic() + _SECONDS_TO_DIE
+        while not self._is_gone() and time.monotonic() < until:
+            time.sleep(0.005)
+        end = self._end()
+        return end is not None and end.si_status in (signal.SIGKILL, 128 + signal.SIGKILL)
+
+    def _is_gone(self) -> bool:
+        return self._end() is not None
+
+    def _end(self) -> os.waitid_result | None:
+        # WNOWAIT: not reaped yet, so that its number stays the name of its group until stop() has killed that
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)

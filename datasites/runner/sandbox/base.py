@@ -1,0 +1,31 @@
+"""What a sandbox is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from datasites.runner.limits import Limits
+
+
+class Sandbox(Protocol):
+    """One way to confine a worker, applied by rewriting the command that starts it.
+
+    The process limits of `rlimits.apply` always hold, whatever the sandbox: the worker applies them to itself.
+    """
+
+    @property
+    def confines(self) -> str:
+        """What it keeps the study's code from, and what not, in words for the data owner who decides."""
+        ...
+
+    def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:
+        """The argv to start in place of `argv`.
+
+        `reads` are absolute paths (the study's code, its table) that it may read besides the Python it runs on;
+        `scratch` is the only folder that it may write. Open file descriptors must pass through, and killing
+        the started process must kill all that it started. A signal that ends the worker is passed on, as the
+        same signal or as exit status 128 + signal. Raises Unavailable where this machine cannot confine so.
+        """
+        ...

@@ -1,0 +1,79 @@
+"""A datasite's settings: a TOML file in its home folder, overridden by WARDROUND_* environment variables."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from datasites.runner.limits import Limits
+from datasites.wire.files import write_atomically
+from datasites.wire.identity import check_email
+from policies.errors import InvalidInput
+
+FILE = "datasite.toml"
+
+
+class DatasiteSettings(BaseSettings):
+    """Every field can be set in `datasite.toml` or as an environment variable, e.g. WARDROUND_SYNC_SECONDS=5.
+
+    Values of `store_options` go to the object store as they are, e.g. `aws_access_key_id`; better given by environment
+    (WARDROUND_STORE_OPTIONS as JSON) than in a file.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WARDROUND_", env_nested_delimiter="__", extra="forbid")
+
+    email: Annotated[str, AfterValidator(check_email)]
+    name: str = Field(default="", max_length=200, description="The hospital's name, as researchers see it.")
+    store: str = Field(description="Where all participants meet: file:///..., s3://..., gs://..., az://...")
+    store_options: dict[str, Any] = Field(default_factory=dict, description="Options of the object store.")
+    sync_seconds: float = Field(default=1.0, gt=0, description="How often the agent looks for requests.")
+    poll_seconds: float = Field(default=0.5, gt=0, description="Longest wait between two looks for a new round.")
+    worker_idle_seconds: float = Field(default=900.0, gt=0, description="A study's idle process ends after this.")
+    approval_days: int = Field(default=90, ge=1, description="An approval expires after this, unless said otherwise.")
+    limits: Limits = Field(default_factory=Limits, description="What the process of a study may use.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings, init_settings)
+
+    @classmethod
+    def load(cls, home: Path) -> DatasiteSettings:
+        """Raises InvalidInput, naming every wrong setting."""
+        path = home / FILE
+        if not path.is_file():
+            raise InvalidInput(f"There is no datasite in {home}.", "Run: wardround datasite init, or give --home.")
+        try:
+            return cls(**tomllib.loads(path.read_text()))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            raise InvalidInput(f"The settings in {path} (or WARDROUND_* variables) are wrong: {wrong}.") from None
+
+
+def write_settings(home: Path, email: str, name: str, store: str) -> None:
+    """A first settings file, with the lines a person may want to change."""
+
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    text = (
+        f"# Settings of this datasite. Each can also be given as an environment variable: WARDROUND_SYNC_SECONDS=5\n"
+        f"email = {quoted(email)}\nname = {quoted(name)}\nstore = {quoted(store)}\n\n"
+        f"# sync_seconds = 1.0          # how often the agent looks for requests\n"
+        f"# approval_days = 90          # an approval expires after this, unless said otherwise\n\n"
+        f"# [limits]                    # what the process of a study may use\n"
+        f"# memory_bytes = 8589934592\n"
+    )
+    write_atomically(home / FILE, text.encode())

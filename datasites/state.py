@@ -1,0 +1,158 @@
+"""What a datasite must never forget: decisions and answered rounds, in SQLite with every commit synced to disk.
+
+A row is written completely or not at all; rows are added, never changed (but for the `posted` mark, and the bytes of
+old replies, which are dropped once newer ones are there).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from datasites.wire.decision import SignedDecision
+
+_KEEP_REPLIES = 2
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS decisions (
+    study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (study, number)) STRICT;
+CREATE TABLE IF NOT EXISTS rounds (
+    study TEXT NOT NULL, number INTEGER NOT NULL, request TEXT NOT NULL, outcome TEXT NOT NULL,
+    fit INTEGER NOT NULL, evaluate INTEGER NOT NULL, reply BLOB, posted INTEGER NOT NULL DEFAULT 0,
+    answered_at TEXT NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (study, number)) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class AnsweredRound:
+    """`outcome` is "released" or a reason code; `reply` is the sealed message, or None once dropped."""
+
+    number: int
+    request: str
+    outcome: str
+    fit: bool
+    evaluate: bool
+    reply: bytes | None
+    answered_at: str
+    seconds: float
+
+
+class State:
+    """Safe for the agent's threads and for several processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level="IMMEDIATE")
+        path.chmod(0o600)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # decisions
+
+    def record_decision(self, signed: SignedDecision) -> None:
+        """Raises sqlite3.IntegrityError when another decision took this number at the same moment."""
+        decision = signed.decision
+        with self._lock, self._db:
+            self._db.execute(
+                "INSERT INTO decisions VALUES (?, ?, ?)", (decision.study, decision.number, signed.model_dump_json())
+            )
+
+    def decisions(self, study: str | None = None) -> list[SignedDecision]:
+        """All decisions, oldest first."""
+        query = "SELECT document FROM decisions WHERE ?1 IS NULL OR study = ?1 ORDER BY study, number"
+        with self._lock:
+            rows = self._db.execute(query, (study,)).fetchall()
+        return [SignedDecision.model_validate_json(row[0]) for row in rows]
+
+    def decision(self, study: str) -> SignedDecision | None:
+        """The one in force."""
+        found = self.decisions(study)
+        return found[-1] if found else None
+
+    def current_decisions(self) -> list[SignedDecision]:
+        """The one in force for each study."""
+        return list({signed.decision.study: signed for signed in self.decisions()}.values())
+
+    # rounds
+
+    def record_answer(self, study: str, answer: AnsweredRound) -> None:
+        """Raises sqlite3.IntegrityError when the round has an answer already."""
+        with self._lock, self._db:
+            self._db.execute(
+                "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+                (
+                    study,
+                    answer.number,
+                    answer.request,
+                    answer.outcome,
+                    int(answer.fit),
+                    int(answer.evaluate),
+                    answer.reply,
+                    answer.answered_at,
+                    answer.seconds,
+                ),
+            )
+            self._db.execute(
+                "UPDATE rounds SET reply = NULL WHERE study = ? AND number <= ? AND posted = 1 AND reply IS NOT NULL",
+                (study, answer.number - _KEEP_REPLIES),
+            )
+
+    def mark_posted(self, study: str, number: int) -> None:
+        with self._lock, self._db:
+            self._db.execute("UPDATE rounds SET posted = 1 WHERE study = ? AND number = ?", (study, number))
+
+    def answers(self, study: str) -> list[AnsweredRound]:
+        """All answered rounds of a study, oldest first, without the bytes of the replies."""
+        columns = "study, number, request, outcome, fit, evaluate, NULL, posted, answered_at, seconds"
+        return self._answers(f"SELECT {columns} FROM rounds WHERE study = ? ORDER BY number", study)  # noqa: S608
+
+    def answer(self, study: str, number: int) -> AnsweredRound | None:
+        found = self._answers("SELECT * FROM rounds WHERE study = ? AND number = ?", study, number)
+        return found[0] if found else None
+
+    def unposted(self, study: str) -> list[AnsweredRound]:
+        """Answers that a crash may have kept from reaching the store."""
+        return self._answers("SELECT * FROM rounds WHERE study = ? AND posted = 0 ORDER BY number", study)
+
+    def last_round(self, study: str) -> int:
+        """The highest answered round, 0 for none."""
+        with self._lock:
+            row = self._db.execute("SELECT max(number) FROM rounds WHERE study = ?", (study,)).fetchone()
+        return row[0] or 0
+
+    def used(self, study: str) -> tuple[int, int]:
+        """(rounds trained, states evaluated) so far."""
+        query = "SELECT coalesce(sum(fit), 0), coalesce(sum(evaluate), 0) FROM rounds WHERE study = ?"
+        with self._lock:
+            fits, evaluations = self._db.execute(query + " AND outcome = 'released'", (study,)).fetchone()
+        return fits, evaluations
+
+    def _answers(self, query: str, *values: object) -> list[AnsweredRound]:
+        with self._lock:
+            rows = self._db.execute(query, values).fetchall()
+        return [
+            AnsweredRound(
+                number=row[1],
+                request=row[2],
+                outcome=row[3],
+                fit=bool(row[4]),
+                evaluate=bool(row[5]),
+                reply=row[6],
+                answered_at=row[8],
+                seconds=row[9],
+            )
+            for row in rows
+        ]
+
+
+def now() -> datetime:
+    """The time in UTC, to the second: what is signed and shown."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,65 @@
+"""A hospital's published dataset, as a researcher sees it: dictionary and mock twin, never a real row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datasites.wire.canonical import sha256
+from datasites.wire.card import CARD_FILE, DICTIONARY_FILE, TWIN_FILE, verify_card
+from datasites.wire.dictionary import Dictionary
+from datasites.wire.identity import PublicIdentity
+from policies.errors import Refused
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`twin` has the columns and types of the real table and none of its content."""
+
+    hospital: str
+    hospital_name: str
+    name: str
+    title: str
+    dictionary: Dictionary
+    _twin: bytes = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path, hospital: PublicIdentity) -> Dataset:
+        """Reads what Syft has synced. Raises Refused unless the hospital signed exactly these bytes."""
+        try:
+            card = verify_card((folder / CARD_FILE).read_bytes(), hospital)
+            twin = (folder / TWIN_FILE).read_bytes()
+            dictionary = Dictionary.from_json((folder / DICTIONARY_FILE).read_bytes())
+        except OSError:
+            raise Refused(f"The dataset {folder.name!r} of {hospital.email} is incomplete.", "Sync again.") from None
+        if sha256(twin) != card.twin or dictionary.digest != card.dictionary or dictionary.table.name != card.dataset:
+            raise Refused(f"The dataset {folder.name!r} of {hospital.email} was changed after they signed it.")
+        return cls(card.hospital, card.hospital_name or card.hospital, card.dataset, card.title, dictionary, twin)
+
+    @cached_property
+    def twin(self) -> pd.DataFrame:
+        """The mock twin in the dictionary's types, with the patient key as text."""
+        types: dict[str, Any] = {self.dictionary.table.patient_key: str}
+        types |= {name: str for name, column in self.dictionary.columns.items() if column.type == "category"}
+        frame = pd.read_csv(BytesIO(self._twin), dtype=types, keep_default_na=False, na_values=[""])
+        for name, column in self.dictionary.columns.items():
+            if column.type == "category":
+                frame[name] = pd.Categorical(frame[name], categories=list(column.categories or ()))
+            elif column.type == "boolean" and not column.missing:
+                frame[name] = frame[name].astype("int8")
+            elif column.type == "number" or column.missing:
+                frame[name] = frame[name].astype("float64")
+        return frame
+
+    def _repr_html_(self) -> str:
+        head = f"<p><b>{_escape(self.title)}</b><br>{_escape(self.hospital_name)} ({_escape(self.hospital)})</p>"
+        return head + self.dictionary._repr_html_() + "<p>Mock twin (invented rows):</p>" + self.twin.head().to_html()
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,215 @@
+"""The hospitals that a researcher works with."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datasites.wire.identity import Identity, check_email
+from datasites.wire.login import Home, connection_of, login, quiet
+from datasites.wire.peers import PinnedPeers
+from datasites.wire.store import Store
+from policies.errors import InvalidInput, Unavailable
+from researcher.dataset import Dataset
+from researcher.rehearsal import Rehearsal, rehearse
+from researcher.study import Study
+from researcher.submission import Submission
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """`fingerprint`: of its keys, if the federation file names it; otherwise its keys are pinned at first sight."""
+
+    label: str
+    email: str
+    fingerprint: str = ""
+
+
+def connect(
+    federation: str | Path, email: str, home: str | Path | None = None, store_options: Mapping[str, Any] | None = None
+) -> Federation:
+    """Connects to the hospitals named in a federation file (TOML), making keys at the first call.
+
+    home: a private folder for keys, pins and studies; `~/.wardround/EMAIL` when left out.
+    Asks each hospital to accept this researcher as a peer; `Federation.hospitals()` shows who has.
+    """
+    path = Path(federation)
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError:
+        raise InvalidInput(f"There is no federation file {path}.", "Ask a hospital of the federation for it.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
+    address = check_email(email)
+    folder = Home(Path(home) if home else Path.home() / ".wardround" / address)
+    folder.create()
+    if not folder.keys.exists():
+        Identity.create(address, folder.keys)
+    hospitals = _hospitals(content, path)
+    options = {**content.get("store_options", {}), **(store_options or {})}
+    return Federation(str(content.get("name", path.stem)), address, folder, str(content["store"]), options, hospitals)
+
+
+def _hospitals(content: dict[str, Any], path: Path) -> list[Hospital]:
+    try:
+        named = dict(content["hospitals"])
+        if not content["store"] or not named:
+            raise KeyError
+        return [
+            Hospital(label, check_email(str(entry["email"])), str(entry.get("fingerprint", "")))
+            for label, entry in named.items()
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise InvalidInput(
+            f"{path} is not a federation file.", "It needs `store = ...` and `[hospitals.NAME]` with an `email`."
+        ) from None
+
+
+class Federation:
+    """Made by `connect`. Everything that reaches a hospital goes through Syft, signed and encrypted."""
+
+    def __init__(
+        self,
+        name: str,
+        email: str,
+        home: Home,
+        store: str,
+        options: dict[str, Any],
+        hospitals: list[Hospital],
+    ) -> None:
+        self.name = name
+        self.email = email
+        self.home = home
+        self._hospitals = hospitals
+        expected = {h.email: h.fingerprint for h in hospitals if h.fingerprint}
+        self.client = login(email, home, store, "researcher", options, expected)
+        self.identity = Identity.load(email, home.keys)
+        self.peers = PinnedPeers(home.peers, expected)
+        self.store: Store = connection_of(self.client).store
+        with quiet():
+            for hospital in hospitals:
+                self.client.add_peer(hospital.email, verbose=False, sync=False)
+        self.sync()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of this researcher's own keys: data owners ask for it before they accept."""
+        return self.identity.public.fingerprint
+
+    def sync(self) -> None:
+        """Fetches what hospitals have published and decided."""
+        with quiet():
+            self.client.sync()
+
+    def label(self, email: str) -> str:
+        """The short name of a hospital."""
+        return next((h.label for h in self._hospitals if h.email == email), email)
+
+    def hospitals(self) -> pd.DataFrame:
+        """One row per hospital: whether it has accepted this researcher, its fingerprint and its datasets."""
+        self.sync()
+        shown: dict[str, list[str]] = {}
+        for dataset in self._read_datasets():
+            shown.setdefault(dataset.hospital, []).append(dataset.name)
+        rows = []
+        for hospital in self._hospitals:
+            public = self.peers.public(hospital.email)
+            rows.append(
+                {
+                    "hospital": hospital.label,
+                    "email": hospital.email,
+                    "accepted": hospital.email in self.peers.accepted(),
+                    "datasets": ", ".join(sorted(shown.get(hospital.email, []))),
+                    "fingerprint": public.fingerprint if public else "",
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def wait_for_hospitals(self, timeout: float = 600, on_change: Callable[[int, int], None] | None = None) -> None:
+        """Waits until every hospital has accepted this researcher. Raises Unavailable, naming those that have not."""
+        self._wait(lambda: [h for h in self._hospitals if h.email not in self.peers.accepted()], timeout, on_change)
+
+    def wait_for_datasets(self, name: str, timeout: float = 600) -> list[Dataset]:
+        """Waits until every hospital shows the dataset `name`."""
+
+        def missing() -> list[Hospital]:
+            showing = {d.hospital for d in self._read_datasets() if d.name == name}
+            return [h for h in self._hospitals if h.email not in showing]
+
+        self._wait(missing, timeout)
+        return self.datasets(name)
+
+    def datasets(self, name: str | None = None) -> list[Dataset]:
+        """Published datasets, each checked against its hospital's signature; all, or those called `name`."""
+        self.sync()
+        return [d for d in self._read_datasets() if name in (None, d.name)]
+
+    def rehearse(self, study: Study) -> Rehearsal:
+        """Runs the study on the hospitals' mock twins, on this machine. See `researcher.rehearsal`."""
+        return rehearse(study, self.datasets(study.dataset))
+
+    def submit(self, study: Study, rehearsal: Rehearsal) -> Submission:
+        """Sends the study to every hospital that shows the dataset, for its data owner's approval.
+
+        Submitting the same study again is harmless. Raises InvalidInput when it changed since the rehearsal, or when
+        the hospitals' dictionaries differ.
+        """
+        datasets = self.datasets(study.dataset)
+        if not datasets:
+            raise InvalidInput(f"No hospital shows a dataset {study.dataset!r}.")
+        dictionaries = {d.dictionary.digest for d in datasets}
+        if len(dictionaries) > 1:
+            raise InvalidInput(
+                f"The hospitals' dictionaries of {study.dataset!r} differ.",
+                "Agree on one, or submit to fewer hospitals.",
+            )
+        if rehearsal.fingerprint != study.fingerprint(datasets[0].dictionary):
+            raise InvalidInput("The study or the dataset has changed since its rehearsal.", "Rehearse it again.")
+        manifest = study.manifest(self.email, datasets[0].dictionary, rehearsal.contract)
+        submission = Submission.create(self, manifest, study.files(), rehearsal.initial)
+        submission.send([d.hospital for d in datasets])
+        return submission
+
+    def submission(self, study: str) -> Submission:
+        """A study submitted earlier, by name or by the beginning of its digest, to go on with it after a restart."""
+        return Submission.reopen(self, study)
+
+    def _read_datasets(self) -> list[Dataset]:
+        found = []
+        for hospital in self._hospitals:
+            public = self.peers.public(hospital.email)
+            root = self.home.syftbox / hospital.email / "public" / "syft_datasets"
+            if public is None or not root.is_dir():
+                continue
+            for folder in sorted(root.iterdir()):
+                if (folder / "card.json").is_file():
+                    found.append(Dataset.open(folder, public))
+        return found
+
+    def _wait(
+        self,
+        missing: Callable[[], list[Hospital]],
+        timeout: float,
+        on_change: Callable[[int, int], None] | None = None,
+    ) -> None:
+        until, total = time.monotonic() + timeout, len(self._hospitals)
+        while True:
+            try:
+                self.sync()
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+            left = missing()
+            if on_change:
+                on_change(total - len(left), total)
+            if not left:
+                return
+            if time.monotonic() > until:
+                raise Unavailable(f"Still waiting for {', '.join(h.label for h in left)}.", "Ask their data owners.")
+            time.sleep(0.3)

@@ -1,0 +1,92 @@
+"""The record of a study: one row for each hospital and message, and one for each round over all hospitals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from researcher.exchange import Answer
+from researcher.metrics import SCORE_HISTOGRAM, federated_auc, weighted_mean
+
+
+def record_of(
+    hospital: str, answer: Answer | None, message: int, round_before: int, fit: bool, deadline: float
+) -> dict[str, Any]:
+    """What the journal keeps of a hospital's answer (or silence) to one message; JSON values."""
+    late = f"No answer within {deadline:g} seconds."
+    record: dict[str, Any] = {
+        "message": message,
+        "evaluated_round": round_before,
+        "trained_round": round_before + 1 if fit else None,
+        "hospital": hospital,
+        "problem": answer.problem if answer else late,
+        "seconds": answer.reply.seconds if answer and answer.reply else None,
+        "fit": None,
+        "evaluate": None,
+        "histogram": None,
+    }
+    if answer and answer.usable and answer.reply:
+        record["fit"] = answer.reply.fit.model_dump() if answer.reply.fit else None
+        record["evaluate"] = answer.reply.evaluate.model_dump() if answer.reply.evaluate else None
+        if SCORE_HISTOGRAM in answer.metrics:
+            record["histogram"] = answer.metrics[SCORE_HISTOGRAM].tolist()
+    return record
+
+
+class History:
+    """Round 0 is the initial state; the metrics of round n are those of the state after n rounds of training."""
+
+    def __init__(self, records: list[dict[str, Any]], label: Callable[[str], str] = str) -> None:
+        self._records = records
+        self._label = label
+
+    def hospitals(self) -> pd.DataFrame:
+        """One row per hospital and evaluated state, and per hospital and message that failed."""
+        rows = []
+        for record in self._records:
+            row = {
+                "round": record["evaluated_round"],
+                "hospital": self._label(record["hospital"]),
+                "problem": record["problem"],
+                "seconds": record["seconds"],
+                "train_examples": record["fit"]["num_examples"] if record["fit"] else None,
+                "test_examples": record["evaluate"]["num_examples"] if record["evaluate"] else None,
+            }
+            row.update({f"train_{name}": v for name, v in (record["fit"] or {}).get("metrics", {}).items()})
+            row.update((record["evaluate"] or {}).get("metrics", {}))
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def rounds(self) -> pd.DataFrame:
+        """One row per evaluated state: `federated_auc` over the union of all test patients (where the code returns
+        score histograms), and each metric's mean weighted by test examples (`mean_...`)."""
+        return pd.DataFrame([self._round(number) for number in self._evaluated_rounds()])
+
+    def last_auc(self) -> float | None:
+        """The federated AUC of the newest evaluated state, if there is one."""
+        table = self.rounds()
+        return float(table["federated_auc"].iloc[-1]) if "federated_auc" in table else None
+
+    def _evaluated_rounds(self) -> list[int]:
+        return sorted({r["evaluated_round"] for r in self._records if r["evaluate"]})
+
+    def _round(self, number: int) -> dict[str, Any]:
+        # after a failed message the same state is evaluated again: each hospital's last word counts
+        evaluated = {r["hospital"]: r for r in self._records if r["evaluated_round"] == number and r["evaluate"]}
+        records = list(evaluated.values())
+        weights = [r["evaluate"]["num_examples"] for r in records]
+        row: dict[str, Any] = {"round": number, "hospitals": len(records), "test_examples": sum(weights)}
+        if histograms := [np.asarray(r["histogram"], np.int64) for r in records if r["histogram"]]:
+            row["federated_auc"] = federated_auc(histograms)
+        names = {name for r in records for name in r["evaluate"]["metrics"]}
+        for name in sorted(names):
+            having = [
+                (r["evaluate"]["metrics"][name], w)
+                for r, w in zip(records, weights, strict=True)
+                if name in r["evaluate"]["metrics"]
+            ]
+            row[f"mean_{name}"] = weighted_mean(*zip(*having, strict=True))
+        return row

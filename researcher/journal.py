@@ -1,0 +1,80 @@
+"""What a researcher must not lose between rounds: the global state and the history, one file each round.
+
+A round's file is written whole before the next round's message is posted, so a study that was stopped anywhere goes on
+from its last closed round, and posts the same next message again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasites.wire.arrays import Arrays, pack, unpack
+from datasites.wire.files import private_folder, write_atomically
+from datasites.wire.limits import ROUND_BYTES
+from policies.errors import InvalidInput
+
+_STATE = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`round` rounds have been trained, with `messages` messages; `evaluated` says whether this state has been."""
+
+    round: int
+    messages: int
+    evaluated: bool
+    parameters: Arrays
+
+
+class Journal:
+    """A folder of one study on the researcher's machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = private_folder(folder)
+
+    def start(self, initial: Arrays) -> None:
+        """Writes the initial state, unless the study has begun already."""
+        if not (self.folder / _STATE).exists():
+            self._write_state(Checkpoint(0, 0, False, initial))
+
+    def checkpoint(self) -> Checkpoint:
+        try:
+            header, arrays = unpack((self.folder / _STATE).read_bytes(), ROUND_BYTES)
+            return Checkpoint(int(header["round"]), int(header["messages"]), bool(header["evaluated"]), arrays)
+        except (OSError, KeyError, InvalidInput):
+            raise InvalidInput(f"The study's state in {self.folder} is missing or damaged.", "Restore it.") from None
+
+    def close_round(self, checkpoint: Checkpoint, records: list[dict[str, Any]]) -> None:
+        """Records what a message brought, then moves on to the new state."""
+        history = self.folder / f"history-{checkpoint.messages:06d}.json"
+        write_atomically(history, json.dumps(records, indent=1).encode())
+        self._write_state(checkpoint)
+
+    def history(self) -> list[dict[str, Any]]:
+        """One record for each hospital and message, in order."""
+        closed = self.checkpoint().messages
+        records: list[dict[str, Any]] = []
+        for path in sorted(self.folder.glob("history-*.json")):
+            if int(path.stem.rsplit("-", 1)[1]) <= closed:
+                records += json.loads(path.read_bytes())
+        return records
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Raises InvalidInput when another notebook runs this study just now."""
+        with (self.folder / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InvalidInput("This study is running in another notebook or process.", "Stop it there.") from None
+            yield
+
+    def _write_state(self, checkpoint: Checkpoint) -> None:
+        header = {"round": checkpoint.round, "messages": checkpoint.messages, "evaluated": checkpoint.evaluated}
+        write_atomically(self.folder / _STATE, pack(header, checkpoint.parameters))

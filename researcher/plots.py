@@ -1,0 +1,62 @@
+"""Pictures of a study, with colours that the colour-blind can tell apart (Okabe and Ito, 2008)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from researcher.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+_FEDERATED = "#000000"
+_MANY = len(COLOURS)  # more hospitals than colours: thin grey lines, without names
+
+
+def plot_rounds(history: History, strategy: str, references: Mapping[str, float]) -> Figure:
+    """AUC by round: the federation's (over all test patients), and each hospital's own where the code reports `auc`."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    _hospital_lines(axes, history)
+    rounds = history.rounds()
+    if "federated_auc" in rounds:
+        axes.plot(
+            rounds["round"],
+            rounds["federated_auc"],
+            color=_FEDERATED,
+            linewidth=2.5,
+            marker="o",
+            markersize=4,
+            label=f"{strategy}, all test patients",
+        )
+    for style, (name, value) in zip((":", "--", "-.") * len(references), references.items(), strict=False):
+        axes.axhline(value, color="#555555", linestyle=style, linewidth=1.3, label=f"{name}: {value:.3f}")
+    axes.set_xlabel("rounds of training")
+    axes.set_ylabel("area under the ROC curve")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
+    return figure
+
+
+def _hospital_lines(axes: Axes, history: History) -> None:
+    table = history.hospitals()
+    if "auc" not in table:
+        return
+    groups = list(table.dropna(subset=["auc"]).groupby("hospital"))
+    for index, (hospital, rows) in enumerate(groups):
+        few = len(groups) <= _MANY
+        crowd = None if index else "the same model at each hospital"
+        axes.plot(
+            rows["round"],
+            rows["auc"],
+            color=COLOURS[index] if few else "#BBBBBB",
+            linewidth=1.2,
+            alpha=0.9,
+            label=f"the same model at {hospital}" if few else crowd,
+        )

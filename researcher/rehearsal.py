@@ -1,0 +1,144 @@
+"""A study's rehearsal on mock twins, in the hospital's own runner and through its own gate.
+
+It fixes the output contract: the names, shapes and dtypes that the data owner then approves. This is the one module of
+the researcher's library that uses parts of the hospital's side; anything else would not rehearse what will happen.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datasites.catalog.view import study_view
+from datasites.release import OutputRefused, check_evaluate, check_fit
+from datasites.runner.errors import WorkerFailed
+from datasites.runner.limits import Limits
+from datasites.runner.process import Worker
+from datasites.runner.replies import Outcome
+from datasites.runner.sandbox.choose import default_sandbox
+from datasites.wire.arrays import Arrays
+from datasites.wire.contract import describe_arrays
+from datasites.wire.manifest import OutputContract
+from policies.errors import InvalidInput
+from researcher.dataset import Dataset
+from researcher.errors import RehearsalFailed
+from researcher.study import Study
+
+_LOG_LINES = 25
+_SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secret
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came out on the mock twins. `table` has one row per hospital; its metrics are of invented rows."""
+
+    study: Study
+    fingerprint: str
+    contract: OutputContract
+    initial: Arrays
+    table: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        size = f"<p>Worst case leaving a hospital per round: {self.contract.max_bytes:,} bytes.</p>"
+        return str(self.table.to_html(index=False)) + size
+
+
+def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
+    """Runs initialize, then fit and evaluate on each hospital's twin.
+
+    Raises RehearsalFailed with the code's own traceback, or when the outputs differ between hospitals.
+    """
+    if not datasets:
+        raise InvalidInput(f"No hospital shows a dataset {study.dataset!r}.", "List them with federation.datasets().")
+    rows: list[dict[str, Any]] = []
+    contract: OutputContract | None = None
+    initial: Arrays | None = None
+    for dataset in datasets:
+        initial, fitted, evaluated = _run(study, dataset, initial)
+        contract = contract or _contract(initial, fitted, evaluated)
+        _same_outputs(dataset, fitted, evaluated, contract)
+        rows.append(_row(dataset, fitted, evaluated))
+    if contract is None or initial is None:
+        raise RehearsalFailed("Nothing was rehearsed.")
+    fingerprint = study.fingerprint(datasets[0].dictionary)
+    return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows))
+
+
+def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays, Outcome, Outcome]:
+    with tempfile.TemporaryDirectory(prefix="wardround-rehearsal-") as scratch:
+        root = Path(scratch)
+        for path, data in study.files().items():
+            target = root / "code" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        columns = study.columns_of(dataset.dictionary)
+        study_view(dataset.twin, dataset.dictionary, columns, _SECRET).to_parquet(root / "twin.parquet", index=False)
+        try:
+            return _call(root, study, initial)
+        except WorkerFailed as failure:
+            raise RehearsalFailed(
+                f"On the mock twin of {dataset.hospital_name}: {failure.message}\n{_tail(root / 'log')}", failure.hint
+            ) from None
+
+
+def _call(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, Outcome, Outcome]:
+    limits = Limits(seconds_per_round=study.seconds_per_round)
+    config = dict(study.config)
+    with Worker.start(
+        code=root / "code",
+        table=root / "twin.parquet",
+        scratch=root / "scratch",
+        log=root / "log",
+        limits=limits,
+        sandbox=default_sandbox(),
+    ) as worker:
+        if missing := {"initialize", "fit", "evaluate"} - worker.functions:
+            raise InvalidInput(f"study.py does not define {', '.join(sorted(missing))}.")
+        if initial is None:
+            initial = worker.call("initialize", {}, {**config, "round": 0}).parameters
+        fitted = worker.call("fit", initial, {**config, "round": 1})
+        return initial, fitted, worker.call("evaluate", fitted.parameters, {**config, "round": 1})
+
+
+def _contract(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputContract:
+    if fitted.arrays:
+        name = next(iter(fitted.arrays))
+        raise RehearsalFailed(f"fit returns the array metric {name!r}.", "Return it from evaluate.")
+    return OutputContract(
+        parameters=describe_arrays(initial),
+        fit_metrics=tuple(sorted(fitted.metrics)),
+        evaluate_metrics=tuple(sorted(evaluated.metrics)),
+        evaluate_arrays=describe_arrays(evaluated.arrays),
+    )
+
+
+def _same_outputs(dataset: Dataset, fitted: Outcome, evaluated: Outcome, contract: OutputContract) -> None:
+    try:
+        check_fit(fitted.parameters, fitted.metrics, contract)
+        check_evaluate(evaluated.arrays, evaluated.metrics, contract)
+    except OutputRefused as why:
+        raise RehearsalFailed(
+            f"On the mock twin of {dataset.hospital_name} the outputs are not those of initialize, or of another "
+            f"hospital: {why}."
+        ) from None
+
+
+def _row(dataset: Dataset, fitted: Outcome, evaluated: Outcome) -> dict[str, Any]:
+    return {
+        "hospital": dataset.hospital_name,
+        "fit_seconds": round(fitted.seconds, 2),
+        "evaluate_seconds": round(evaluated.seconds, 2),
+        "train_examples": fitted.num_examples,
+        "test_examples": evaluated.num_examples,
+        **{f"mock_{name}": value for name, value in evaluated.metrics.items()},
+    }
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(lines[-_LOG_LINES:])

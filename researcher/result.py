@@ -1,0 +1,63 @@
+"""What comes out of a study: a model, and how it came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from safetensors.numpy import save
+
+from datasites.wire.arrays import Arrays
+from datasites.wire.files import write_atomically
+from datasites.wire.manifest import Manifest
+from researcher.history import History
+from researcher.plots import plot_rounds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Result:
+    """`parameters` is the state after `round` rounds; `load_state_dict` of the study's network takes it as tensors."""
+
+    manifest: Manifest
+    strategy: str
+    parameters: Arrays = field(repr=False)
+    round: int
+    history: History = field(repr=False)
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """One row per round, over all hospitals."""
+        return self.history.rounds()
+
+    @property
+    def hospitals(self) -> pd.DataFrame:
+        """One row per hospital and round."""
+        return self.history.hospitals()
+
+    @property
+    def federated_auc(self) -> float | None:
+        """Of the last evaluated state, over the union of all hospitals' test patients."""
+        return self.history.last_auc()
+
+    def plot(self, references: Mapping[str, float] | None = None, path: str | Path | None = None) -> Figure:
+        """AUC by round, federated and for each hospital; `references` are drawn as level lines. Saved to `path`."""
+        figure = plot_rounds(self.history, self.strategy, references or {})
+        if path is not None:
+            figure.savefig(path, dpi=150, bbox_inches="tight")
+        return figure
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model as safetensors, with the study's digest and rounds in its metadata."""
+        origin = {"study": self.manifest.digest, "name": self.manifest.name, "strategy": self.strategy}
+        metadata = {"wardround": json.dumps({**origin, "rounds": self.round}, sort_keys=True), "format": "pt"}
+        write_atomically(Path(path), save(self.parameters, metadata=metadata))
+
+    def _repr_html_(self) -> str:
+        return str(self.rounds.round(4).to_html(index=False))

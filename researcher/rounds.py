@@ -1,0 +1,148 @@
+"""The rounds of an approved study: post the state, aggregate what comes back, keep a record, go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from datasites.wire.reasons import FINAL
+from policies.errors import InvalidInput
+from researcher.errors import RoundFailed, StudyFailed
+from researcher.exchange import Answer, Exchange
+from researcher.history import History, record_of
+from researcher.journal import Checkpoint
+from researcher.progress import bar
+from researcher.result import Result
+from researcher.strategies import FedAvg, Strategy, Update
+from researcher.submission import Submission
+
+
+class Rounds:
+    """Runs a study's rounds at every hospital that has approved it.
+
+    min_hospitals: a round with fewer usable answers fails (default: 2, or 1 where only one hospital takes part).
+    deadline: seconds after which a round closes without those that have not answered; they take part in the next one.
+    evaluate: whether hospitals also evaluate each state on their own test patients.
+    """
+
+    def __init__(
+        self,
+        submission: Submission,
+        strategy: Strategy | None = None,
+        min_hospitals: int | None = None,
+        deadline: float = 600,
+        evaluate: bool = True,
+    ) -> None:
+        if deadline <= 0 or (min_hospitals is not None and min_hospitals < 1):
+            raise InvalidInput("deadline must be above 0 and min_hospitals at least 1.")
+        self.submission = submission
+        self.strategy: Strategy = strategy or FedAvg()
+        self._wanted = min_hospitals
+        self._deadline = deadline
+        self._evaluate = evaluate
+        federation = submission.federation
+        self._exchange = Exchange(submission.manifest, federation.identity, federation.peers, federation.store)
+        self._left: set[str] = set()
+
+    def run(self, rounds: int | None = None, on_round: Callable[[History], None] | None = None) -> Result:
+        """Trains `rounds` more rounds (all that are left of the study's, when left out), then evaluates the last state.
+
+        A study that was stopped goes on where it stopped. Raises RoundFailed when a round has too few usable answers
+        (the state before it is kept; run again to go on), and StudyFailed when training changed nothing.
+        """
+        journal = self.submission.journal
+        with journal.alone():
+            checkpoint = journal.checkpoint()
+            target = self._target(checkpoint, rounds)
+            hospitals = self._participants()
+            before = checkpoint
+            with bar(self.submission.manifest.name, target) as advance_to:
+                while checkpoint.round < target:
+                    advance_to(checkpoint.round, self._note(checkpoint))
+                    checkpoint = self._message(checkpoint, hospitals, fit=True)
+                    if on_round:
+                        on_round(History(journal.history()))
+                advance_to(target, "evaluating" if self._evaluate else "")
+                if self._evaluate and not checkpoint.evaluated:
+                    checkpoint = self._message(checkpoint, hospitals, fit=False)
+                advance_to(target, "")
+            if before.round < target and _same(before, checkpoint):
+                raise StudyFailed("Training changed nothing: every hospital returned the state it was sent.")
+            return self.result()
+
+    def result(self) -> Result:
+        """What there is so far. Raises StudyFailed before the first trained round."""
+        checkpoint = self.submission.journal.checkpoint()
+        if checkpoint.round == 0:
+            raise StudyFailed("No round has been trained yet.", "Use run().")
+        history = History(self.submission.journal.history(), self.submission.federation.label)
+        return Result(self.submission.manifest, self.strategy.name, checkpoint.parameters, checkpoint.round, history)
+
+    def _target(self, checkpoint: Checkpoint, rounds: int | None) -> int:
+        limit = self.submission.manifest.rounds
+        target = limit if rounds is None else checkpoint.round + rounds
+        if rounds is not None and rounds < 0:
+            raise InvalidInput("The number of rounds cannot be negative.")
+        if target > limit:
+            raise InvalidInput(f"The study was approved for {limit} rounds, {checkpoint.round} are done.")
+        return target
+
+    def _participants(self) -> list[str]:
+        hospitals = [h for h in self.submission.participants() if h not in self._left]
+        if len(hospitals) < self._min(len(hospitals)):
+            raise RoundFailed(
+                f"{len(hospitals)} hospitals have approved this study; it needs {self._min(len(hospitals))}.",
+                "See Submission.status().",
+            )
+        return hospitals
+
+    def _min(self, participants: int) -> int:
+        return self._wanted if self._wanted is not None else max(1, min(2, participants))
+
+    def _message(self, checkpoint: Checkpoint, hospitals: list[str], fit: bool) -> Checkpoint:
+        """One message to every hospital that is still in, and what becomes of the answers."""
+        asked = [h for h in hospitals if h not in self._left]
+        number = checkpoint.messages + 1
+        evaluate = self._evaluate and not checkpoint.evaluated
+        digests = self._exchange.post(number, asked, checkpoint.parameters, evaluate=evaluate, fit=fit)
+        aggregation = self.strategy.begin(checkpoint.parameters)
+        answers: dict[str, Answer] = {}
+        for answer in self._exchange.answers(number, digests, time.monotonic() + self._deadline):
+            answers[answer.hospital] = Answer(answer.hospital, answer.reply, {}, answer.metrics, answer.problem)
+            if answer.usable and answer.reply and answer.reply.fit:
+                aggregation.add(Update(answer.hospital, answer.parameters, answer.reply.fit.num_examples))
+            if answer.reply and answer.reply.reason in FINAL:
+                self._left.add(answer.hospital)
+        self._exchange.withdraw(number, asked)
+        records = [record_of(h, answers.get(h), number, checkpoint.round, fit, self._deadline) for h in asked]
+        usable = sum(1 for answer in answers.values() if answer.usable)
+        if usable < self._min(len(hospitals)):
+            self._give_up(checkpoint, number, records, usable, fit)
+        after = Checkpoint(
+            round=checkpoint.round + fit,
+            messages=number,
+            evaluated=not fit,
+            parameters=aggregation.result() if fit else checkpoint.parameters,
+        )
+        self.submission.journal.close_round(after, records)
+        return after
+
+    def _give_up(
+        self, checkpoint: Checkpoint, number: int, records: list[dict[str, Any]], usable: int, fit: bool
+    ) -> None:
+        """The state stays as it was, the message's number is used up, and the researcher is told who failed why."""
+        kept = Checkpoint(checkpoint.round, number, checkpoint.evaluated, checkpoint.parameters)
+        self.submission.journal.close_round(kept, records)
+        label = self.submission.federation.label
+        why = " ".join(f"{label(r['hospital'])}: {r['problem']}" for r in records if r["problem"])
+        what = f"Round {checkpoint.round + 1}" if fit else "The last evaluation"
+        raise RoundFailed(f"{what} had {usable} usable answers. {why}", "The state before it is kept; run() goes on.")
+
+    def _note(self, checkpoint: Checkpoint) -> str:
+        auc = History(self.submission.journal.history()).last_auc() if checkpoint.messages else None
+        return f"federated AUC {auc:.4f}" if auc is not None else ""
+
+
+def _same(before: Checkpoint, after: Checkpoint) -> bool:
+    return all(before.parameters[name].tobytes() == array.tobytes() for name, array in after.parameters.items())

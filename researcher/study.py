@@ -1,0 +1,103 @@
+"""What a researcher wants to do: a folder of code, a dataset, a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from datasites.wire.canonical import digest_of
+from datasites.wire.dictionary import Dictionary
+from datasites.wire.limits import SUBMISSION_FILE_BYTES, SUBMISSION_FILES
+from datasites.wire.manifest import ENTRY, Manifest, OutputContract, describe_files
+from policies.errors import InvalidInput
+
+_IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".venv", ".DS_Store"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study to be rehearsed, submitted and run.
+
+    code: a folder with a `study.py` that defines `initialize(config)`, `fit(parameters, table, config)` and
+    `evaluate(parameters, table, config)`; everything in the folder is part of what the data owner reads.
+    columns: what the code may see, in this order; all columns of the dictionary when left out.
+    config: JSON values for the code. It is approved with the code and cannot be changed from round to round.
+    """
+
+    name: str
+    purpose: str
+    code: str | Path
+    dataset: str
+    rounds: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] | list[str] | None = None
+    seconds_per_round: int = 3600
+
+    def files(self) -> dict[str, bytes]:
+        """The code's bytes by path. Raises InvalidInput for what a data owner could not read."""
+        folder = Path(self.code)
+        if not (folder / ENTRY).is_file():
+            raise InvalidInput(f"There is no {ENTRY} in {folder}.", "It must define initialize, fit and evaluate.")
+        found = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not _IGNORED & set(path.relative_to(folder).parts) and path.suffix != ".pyc"
+        }
+        for name, data in found.items():
+            _check_text(name, data)
+        if len(found) > SUBMISSION_FILES - 4:
+            raise InvalidInput(f"The folder {folder} holds {len(found)} files.", f"At most {SUBMISSION_FILES - 4}.")
+        return found
+
+    def columns_of(self, dictionary: Dictionary) -> tuple[str, ...]:
+        """Raises InvalidInput for columns that the dictionary does not have."""
+        wanted = tuple(self.columns) if self.columns is not None else tuple(dictionary.columns)
+        if unknown := [c for c in wanted if c not in dictionary.columns]:
+            raise InvalidInput(
+                f"The dataset {self.dataset!r} has no column {', '.join(unknown)}.",
+                f"It has: {', '.join(dictionary.columns)}.",
+            )
+        return wanted
+
+    def manifest(self, researcher: str, dictionary: Dictionary, outputs: OutputContract) -> Manifest:
+        """Raises InvalidInput, naming every field that cannot be used."""
+        try:
+            return Manifest(
+                name=self.name,
+                purpose=self.purpose,
+                researcher=researcher,
+                dataset=self.dataset,
+                dictionary=dictionary.digest,
+                columns=self.columns_of(dictionary),
+                files=describe_files(self.files()),
+                config=dict(self.config),
+                rounds=self.rounds,
+                seconds_per_round=self.seconds_per_round,
+                outputs=outputs,
+            )
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            raise InvalidInput(f"The study cannot be submitted: {wrong}.") from None
+
+    def fingerprint(self, dictionary: Dictionary) -> str:
+        """A digest of all that a rehearsal depends on: code, configuration, columns and dictionary."""
+        files = {path: spec.sha256 for path, spec in describe_files(self.files()).items()}
+        try:
+            return digest_of([files, dict(self.config), list(self.columns_of(dictionary)), dictionary.digest])
+        except (ValueError, TypeError):
+            raise InvalidInput("The study's config is not JSON.", "Use text, numbers and lists.") from None
+
+
+def _check_text(name: str, data: bytes) -> None:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{name} is not text.", "A study holds only files that its reviewers can read.") from None
+    if "\r" in text or "\0" in text:
+        raise InvalidInput(f"{name} has Windows line ends or NUL characters.", "Save it with plain line ends (LF).")
+    if len(data) > SUBMISSION_FILE_BYTES:
+        raise InvalidInput(f"{name} has {len(data):,} bytes.", f"At most {SUBMISSION_FILE_BYTES:,} are allowed.")

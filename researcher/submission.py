@@ -1,0 +1,180 @@
+"""A study that was sent to hospitals, and their data owners' decisions on it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from datasites.wire.decision import FILE, Decision, SignedDecision
+from datasites.wire.files import write_atomically
+from datasites.wire.login import quiet
+from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manifest, code_problems, sign_manifest
+from policies.errors import InvalidInput, Unavailable
+from researcher.journal import Journal
+
+if TYPE_CHECKING:
+    from datasites.wire.arrays import Arrays
+    from researcher.federation import Federation
+
+
+class Submission:
+    """Made by `Federation.submit`; found again after a restart by `Federation.submission`."""
+
+    def __init__(self, federation: Federation, manifest: Manifest, folder: Path) -> None:
+        self.federation = federation
+        self.manifest = manifest
+        self.folder = folder
+        self.journal = Journal(folder)
+
+    @property
+    def digest(self) -> str:
+        """The study's identity: hospitals can compare it with each other and with you."""
+        return self.manifest.digest
+
+    @classmethod
+    def create(cls, federation: Federation, manifest: Manifest, files: dict[str, bytes], initial: Arrays) -> Submission:
+        """Writes the study's folder on this machine."""
+        folder = federation.home.path / "studies" / manifest.digest
+        submission = cls(federation, manifest, folder)
+        for path, data in files.items():
+            write_atomically(folder / "code" / path, data)
+        write_atomically(folder / MANIFEST_FILE, manifest.canonical())
+        submission.journal.start(initial)
+        return submission
+
+    @classmethod
+    def reopen(cls, federation: Federation, study: str) -> Submission:
+        found = []
+        for path in sorted((federation.home.path / "studies").glob(f"*/{MANIFEST_FILE}")):
+            manifest = Manifest.model_validate_json(path.read_bytes())
+            if study in (manifest.name, manifest.job_name) or (len(study) >= 8 and manifest.digest.startswith(study)):
+                found.append(cls(federation, manifest, path.parent))
+        if len(found) == 1:
+            return found[0]
+        several = ", ".join(s.manifest.job_name for s in found)
+        raise InvalidInput(
+            f"{study!r} stands for several studies: {several}." if found else f"There is no study {study!r} here.",
+            "Give the longer name." if found else "Submit it first.",
+        )
+
+    def send(self, hospitals: list[str]) -> None:
+        """Sends the study as a Syft job to each hospital that has not answered to it yet."""
+        decided = self.decisions()
+        with tempfile.TemporaryDirectory(prefix="wardround-submit-") as scratch:
+            package = Path(scratch) / "code"
+            for path, data in self._package().items():
+                target = package / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+            for hospital in hospitals:
+                if hospital not in decided:
+                    self._send_one(hospital, package)
+
+    def decisions(self) -> dict[str, Decision]:
+        """The decision in force at each hospital that has decided, as last synced; signatures are checked."""
+        found = {}
+        for hospital in self.federation._hospitals:
+            signed = self._read_decision(hospital.email)
+            if signed is not None:
+                found[hospital.email] = signed.decision
+        return found
+
+    def participants(self) -> list[str]:
+        """Hospitals (addresses) whose approval is in force."""
+        self.federation.sync()
+        now = datetime.now(UTC)
+        return sorted(
+            email
+            for email, d in self.decisions().items()
+            if d.verdict == "approved" and d.expires_at is not None and d.expires_at > now
+        )
+
+    def status(self) -> pd.DataFrame:
+        """One row per hospital: its decision, limits and reason."""
+        self.federation.sync()
+        decisions = self.decisions()
+        rows = []
+        for hospital in self.federation._hospitals:
+            decision = decisions.get(hospital.email)
+            rows.append(
+                {
+                    "hospital": hospital.label,
+                    "decision": decision.verdict if decision else "waiting",
+                    "rounds": decision.rounds if decision else None,
+                    "expires": decision.expires_at.date().isoformat() if decision and decision.expires_at else "",
+                    "reason": decision.reason if decision else "",
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def wait(
+        self,
+        hospitals: int | None = None,
+        timeout: float = 3600,
+        on_change: Callable[[int, int], None] | None = None,
+    ) -> pd.DataFrame:
+        """Waits until `hospitals` have approved (all, when left out) and returns `status()`.
+
+        Raises Unavailable when that has not happened in `timeout` seconds, or can't happen any more.
+        """
+        total = len(self.federation._hospitals)
+        needed, until = hospitals or total, time.monotonic() + timeout
+        while True:
+            approved = len(self.participants())
+            denied = [e for e, d in self.decisions().items() if d.verdict != "approved"]
+            if on_change:
+                on_change(approved, needed)
+            if approved >= needed:
+                return self.status()
+            if total - len(denied) < needed:
+                names = ", ".join(f"{self.federation.label(e)} ({self.decisions()[e].reason})" for e in denied)
+                raise Unavailable(f"Too few hospitals are left: {names} did not approve.", "Read their reasons.")
+            if time.monotonic() > until:
+                raise Unavailable(f"{approved} of {needed} hospitals have approved so far.", "Wait again later.")
+            time.sleep(0.3)
+
+    def _repr_html_(self) -> str:
+        title = f"<p><b>{self.manifest.name}</b><br>study <code>{self.digest}</code></p>"
+        return title + str(self.status().to_html(index=False))
+
+    def _package(self) -> dict[str, bytes]:
+        files = {path: (self.folder / "code" / path).read_bytes() for path in self.manifest.files}
+        if problems := code_problems(self.manifest, files):
+            raise InvalidInput(f"The study's folder was changed: {'; '.join(problems)}.", "Submit the study again.")
+        files[MANIFEST_FILE] = self.manifest.canonical()
+        files[SIGNATURE_FILE] = sign_manifest(self.manifest, self.federation.identity).encode()
+        return files
+
+    def _send_one(self, hospital: str, package: Path) -> None:
+        client = self.federation.client
+        with quiet():
+            try:
+                folder = client.job_client.submit_python_job(
+                    hospital, str(package), job_name=self.manifest.job_name, entrypoint=ENTRY
+                )
+            except FileExistsError:  # sent before; the hospital refuses what it has already, so sending again is safe
+                ref = client.job_client.manager.find_submission_ref(hospital, self.manifest.job_name)
+                folder = client.job_client.manager.submission_dir(ref)
+            client.sync_engine.push_job_files(folder)
+
+    def _read_decision(self, hospital: str) -> SignedDecision | None:
+        public = self.federation.peers.public(hospital)
+        root = self.federation.home.syftbox / hospital / "app_data" / "job" / "review" / self.federation.email
+        for path in root.glob(f"v*/{self.manifest.job_name}/{FILE}") if public else ():
+            try:
+                signed = SignedDecision.model_validate_json(path.read_bytes())
+            except ValueError:
+                continue
+            if public and signed.verified(public) and signed.decision.study == self.digest:
+                return signed
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """The manifest as JSON values."""
+        return self.manifest.model_dump(mode="json")

@@ -1,0 +1,48 @@
+"""Real workers on small studies that need only NumPy, so that they start quickly."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from datasites.runner.limits import Limits
+from datasites.runner.process import Worker
+from datasites.runner.sandbox.rlimits import ProcessLimits
+
+StartStudy = Callable[..., Worker]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    frame = pd.DataFrame({"patient": [11, 12, 13], "age_years": [50.0, 60.0, 70.0], "readmitted": [0, 1, 1]})
+    frame.to_parquet(path)
+    return path
+
+
+@pytest.fixture
+def start(tmp_path: Path, table: Path) -> Iterator[StartStudy]:
+    """Starts a worker on the given text of study.py; limits as keywords."""
+    workers: list[Worker] = []
+
+    def start_study(text: str, **limits: float) -> Worker:
+        code = tmp_path / f"code{len(workers)}"
+        code.mkdir()
+        (code / "study.py").write_text("import numpy as np\n" + textwrap.dedent(text))
+        (code / "sibling.py").write_text("ANSWER = 42.0\n")
+        chosen = Limits(**({"seconds_per_round": 30} | limits))
+        workers.append(Worker.start(code, table, tmp_path / "scratch", tmp_path / "log", chosen, ProcessLimits()))
+        return workers[-1]
+
+    yield start_study
+    for worker in workers:
+        worker.stop()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
