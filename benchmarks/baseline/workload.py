@@ -78,4 +78,5 @@ def check(rounds: int, mode: str) -> None:
 
 def norm(parameters: Arrays) -> float:
     """The Euclidean norm of all floating-point parameters together."""
-    return float(sum((array.astype(np.float64) ** 2).sum() for array in parameters.values()) ** 0.5)
+    floats = [array.astype(np.float64) for array in parameters.values() if array.dtype.kind == "f"]
+    return float(sum((array**2).sum() for array in floats) ** 0.5)

@@ -118,10 +118,8 @@ def _change_problems(change: ProposedFileChange, sender: str, owner: str, exists
         problems.append("changes a submission that is there already")
     if change.is_deleted or change.old_hash is not None:
         problems.append("deletes or replaces a file")
-    if (
-        not isinstance(change.content, str)
-        or len(change.content.encode(errors="replace")) > limits.SUBMISSION_FILE_BYTES
-    ):
+    text = change.content
+    if not isinstance(text, str) or len(text.encode(errors="replace")) > limits.SUBMISSION_FILE_BYTES:
         problems.append(f"holds a file that is not text of at most {limits.SUBMISSION_FILE_BYTES:,} bytes")
     elif "\0" in text or "\r" in text:
         problems.append("holds a file with NUL or carriage-return characters")

@@ -94,7 +94,7 @@ class Store:
         """Names below the folder `prefix`, sorted; only those that sort behind `after`, if given."""
         with _plain_errors("be listed"):
             try:
-                batches = obstore.names(self._store, f"{prefix}/", offset=after)
+                batches = obstore.list(self._store, f"{prefix}/", offset=after)
                 return sorted(meta["path"] for batch in batches for meta in batch)
             except (NotFoundError, FileNotFoundError):
                 return []

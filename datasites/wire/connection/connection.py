@@ -31,9 +31,7 @@ class ObjectStoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]
     datasite_folder: Path
 
 
-class ObjectStoreConnection(  # type: ignore[misc]
-    Directory, Mailboxes, EventLog, Collections, SyftboxPlatformConnection
-):
+class ObjectStoreConnection(Directory, Mailboxes, EventLog, Collections, SyftboxPlatformConnection):  # type: ignore[misc]
     model_config = ConfigDict(arbitrary_types_allowed=True)
     config: ObjectStoreConnectionConfig
     _checked: dict[str, bytes] = PrivateAttr(default_factory=dict)
