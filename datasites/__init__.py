@@ -1,0 +1,1 @@
+"""What a hospital runs: its datasite with tables, approvals, sandboxed runs and the release gate."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.wire.files import private_folder, write_atomically
-from datasites.wire.login import Home
+from datasites.wire.home import Home
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from datasites.wire.home import Home
 from datasites.wire.identity import Identity, check_email
-from datasites.wire.login import Home, connection_of, login, quiet
+from datasites.wire.login import connection_of, login
 from datasites.wire.peers import PinnedPeers
+from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset

@@ -13,8 +13,8 @@ import pandas as pd
 
 from datasites.wire.decision import FILE, Decision, SignedDecision
 from datasites.wire.files import write_atomically
-from datasites.wire.login import quiet
 from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manifest, code_problems, sign_manifest
+from datasites.wire.quiet import quiet
 from policies.errors import InvalidInput, Unavailable
 from researcher.journal import Journal
 

@@ -20,7 +20,8 @@ from datasites.settings import DatasiteSettings
 from datasites.state import State, now
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity
-from datasites.wire.login import connection_of, login, quiet
+from datasites.wire.login import connection_of, login
+from datasites.wire.quiet import quiet
 from policies.errors import Refused, Unavailable, WardroundError
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from datasites.state import State, now
 from datasites.wire.decision import FILE, Decision, SignedDecision, Verdict
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity
-from datasites.wire.login import quiet
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import PinnedPeers
+from datasites.wire.quiet import quiet
 from policies.errors import InvalidInput, Refused, WardroundError
 
 _SYFT_STATUS = {"approved": "approved", "denied": "rejected", "revoked": "rejected"}

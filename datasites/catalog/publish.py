@@ -14,7 +14,7 @@ from datasites.wire.canonical import sha256
 from datasites.wire.card import CARD_FILE, DICTIONARY_FILE, TWIN_FILE, Card, sign_card
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
-from datasites.wire.login import quiet
+from datasites.wire.quiet import quiet
 
 TWIN_ROWS = 2000
 _NOTE = "The real table is not kept in Syft's folders. The hospital's agent reads it where the hospital keeps it.\n"

@@ -31,7 +31,7 @@ def main() -> None:
         app(standalone_mode=True)
     except WardroundError as error:
         console = Console(stderr=True, highlight=False)
-        console.print(f"[bold red]{type(error).__name__}:[/] ", end="")
+        console.print("[bold red]Error:[/] ", end="")
         console.print(error.message, markup=False)
         if error.hint:
             console.print(f"[dim]{'What to do:'}[/] ", end="")

@@ -1,16 +1,11 @@
 """A Syft client over our connection, for a data owner or a researcher. Encryption is always on.
 
-Built from Syft's public constructors only. `login` needs the folder layout of `Home`.
+Built from Syft's public constructors only.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
@@ -25,39 +20,13 @@ from syft_rds.client import SyftRDSClient
 from syft_rds.config import DATASET_COLLECTION_SPECS, SyftRDSClientConfig
 
 from datasites.wire.connection import ObjectStoreConnectionConfig
-from datasites.wire.files import private_folder
+from datasites.wire.home import Home
 from datasites.wire.identity import Identity
 from datasites.wire.peers import PinnedPeers
+from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
 
-log = logging.getLogger(__name__)
 Role = Literal["owner", "researcher"]
-
-
-@dataclass(frozen=True)
-class Home:
-    """A participant's private folder (0700). Syft's tree is one folder in it; keys and pins lie outside that tree."""
-
-    path: Path
-
-    @property
-    def keys(self) -> Path:
-        return self.path / "identity.json"
-
-    @property
-    def peers(self) -> Path:
-        return self.path / "peers.json"
-
-    @property
-    def syftbox(self) -> Path:
-        return self.path / "syftbox"
-
-    @property
-    def quarantine(self) -> Path:
-        return self.path / "quarantine"
-
-    def create(self) -> None:
-        private_folder(self.path)
 
 
 def login(
@@ -91,18 +60,6 @@ def login(
 def connection_of(client: SyftRDSClient) -> Any:
     """The client's `ObjectStoreConnection`."""
     return client.peer_manager.connection_router.connections[0]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Syft prints; what it says goes to the log instead."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said):
-            yield
-    finally:
-        for line in said.getvalue().splitlines():
-            log.debug("syft: %s", line)
 
 
 def _config(email: str, home: Home, wiring: ObjectStoreConnectionConfig, role: Role) -> SyftRDSClientConfig:

@@ -1,0 +1,206 @@
+"""A hospital's datasite, for its data owner's notebook and for the command line."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datasites.approval.office import Office, expiry
+from datasites.approval.packet import Packet
+from datasites.catalog.registry import RegisteredTable, Registry
+from datasites.catalog.tables import TableSource
+from datasites.home import DatasiteHome
+from datasites.settings import FILE, DatasiteSettings, write_settings
+from datasites.state import State
+from datasites.wire.decision import Decision
+from datasites.wire.dictionary import Dictionary
+from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
+from datasites.wire.store import Store
+from policies.errors import InvalidInput, Refused
+
+
+class Datasite:
+    """Opens the datasite in `home`. Use it beside a running agent; both heed each other at once.
+
+    Raises InvalidInput when there is none, or its settings are wrong.
+    """
+
+    def __init__(self, home: str | Path) -> None:
+        self.home = DatasiteHome(Path(home).expanduser().resolve())
+        self.settings = DatasiteSettings.load(self.home.path)
+        self.identity = Identity.load(self.settings.email, self.home.keys)
+        self.state = State(self.home.state)
+
+    @classmethod
+    def create(cls, home: str | Path, email: str, store: str, name: str = "") -> Datasite:
+        """Makes a datasite's private folder, keys and settings file. Raises Refused where there is one already."""
+        place = DatasiteHome(Path(home).expanduser().resolve())
+        address = check_email(email)
+        if (place.path / FILE).exists():
+            raise Refused(f"There is a datasite in {place.path} already.", "Choose another folder, or move it away.")
+        Store(store)  # a wrong address is told now, not at the first sync
+        place.create()
+        Identity.create(address, place.keys)
+        write_settings(place.path, address, name, store)
+        return cls(place.path)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, home: str | Path) -> Iterator[Datasite]:
+        """The datasite, closed at the end of the block."""
+        site = cls(home)
+        try:
+            yield site
+        finally:
+            site.state.close()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of this hospital's keys, for researchers to compare."""
+        return self.identity.public.fingerprint
+
+    def publish(
+        self,
+        dictionary: Dictionary | str | Path,
+        table: str | Path | None = None,
+        *,
+        sql_url: str | None = None,
+        query: str | None = None,
+        ignore_other_columns: bool = False,
+        seed: int = 0,
+    ) -> int:
+        """Checks a table against its dictionary, and shows dictionary and mock twin to approved peers.
+
+        The table stays where it is; the twin is invented from the dictionary alone. Returns the table's number of
+        rows, which is not published. Raises InvalidInput naming every offending column.
+        """
+        from datasites.catalog.publish import publish_twin
+
+        path = Path(table).expanduser().resolve() if table else None
+        described = dictionary if isinstance(dictionary, Dictionary) else Dictionary.load(dictionary)
+        source = TableSource(path=path, sql_url=sql_url, query=query)
+        rows = Registry(self.home.datasets).add(RegisteredTable(source, described, ignore_other_columns))
+        publish_twin(self._client, self.identity, self.settings.name, described, seed)
+        return rows
+
+    # researchers
+
+    def peer_requests(self) -> pd.DataFrame:
+        """Researchers who want to connect, with the fingerprints of their keys."""
+        rows = [(email, self._published(email)) for email in self._connection.get_peer_requests()]
+        shown = [(email, public.fingerprint if public else "") for email, public in rows]
+        return pd.DataFrame(shown, columns=["researcher", "fingerprint"])
+
+    def trust(self, email: str, fingerprint: str) -> None:
+        """Accepts a researcher as a peer: they see the mock twins and may submit studies. Nothing runs by this.
+
+        fingerprint: what the researcher read to you over the telephone. Raises Refused when their keys have another.
+        """
+        from datasites.wire.quiet import quiet
+
+        address = check_email(email)
+        public = self.researcher_keys(address)
+        if not same_fingerprint(fingerprint, public.fingerprint):
+            raise Refused(
+                f"The fingerprint does not match: {address} shows {public.fingerprint}.",
+                "Do not accept. Telephone the researcher: someone may be impersonating them.",
+            )
+        self._connection.peers.expected[address] = public.fingerprint
+        with quiet():
+            self._client.sync()
+            self._client.approve_peer_request(address, verbose=False)
+            self._client.sync()
+
+    def researcher_keys(self, email: str) -> PublicIdentity:
+        """The keys that someone who wants to connect has published. Raises InvalidInput if nobody does."""
+        if email not in self._connection.get_peer_requests():
+            raise InvalidInput(f"{email} has not asked to connect, or is a peer already.", "See the requests.")
+        public = self._published(email)
+        if public is None:
+            raise InvalidInput(f"{email} has not published any keys yet.", "Ask them to connect again.")
+        return public
+
+    # studies
+
+    def studies(self) -> pd.DataFrame:
+        """Every study submitted here, with the decision in force."""
+        columns = ["study", "researcher", "purpose", "rounds", "decision", "digest"]
+        rows = [
+            (s.manifest.job_name, s.manifest.researcher, s.manifest.purpose, s.manifest.rounds, verdict, s.digest)
+            for s, verdict in ((s, self._verdict(s.digest)) for s in self.office.submissions())
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def packet(self, study: str) -> Packet:
+        """What a study asks for, and its code. `study` is its name or the beginning of its digest."""
+        submission = self.office.find(study)
+        return Packet(submission, self._verdict(submission.digest), self.office.problems(submission.manifest))
+
+    def approve(
+        self, study: str, *, rounds: int | None = None, expires_at: datetime | None = None, reason: str = ""
+    ) -> Decision:
+        """Approves exactly the bytes that are there now. What is changed afterwards does not run.
+
+        rounds: fewer than the study asks for, if you wish. expires_at: with time zone; the settings' default if not
+        given.
+        """
+        until = expires_at or expiry(self.settings.approval_days)
+        return self.office.approve(study, rounds=rounds, expires_at=until, by=_person(), reason=reason).decision
+
+    def deny(self, study: str, *, reason: str) -> Decision:
+        """Denies a study; the researcher reads the reason."""
+        return self.office.deny(study, reason=reason, by=_person()).decision
+
+    def revoke(self, study: str, *, reason: str) -> Decision:
+        """Takes back an approval: a running round is stopped, and no further one starts."""
+        return self.office.revoke(study, reason=reason, by=_person()).decision
+
+    @cached_property
+    def office(self) -> Office:
+        """Decisions on what the agent has synced so far."""
+        from syft_job import SyftJobConfig
+        from syft_job.client import JobClient
+
+        (self.home.syftbox / self.settings.email).mkdir(parents=True, exist_ok=True)
+        config = SyftJobConfig(
+            syftbox_folder=self.home.syftbox, current_user_email=self.settings.email, has_do_role=True
+        )
+        return Office(self.home, self.identity, JobClient.from_config(config), self.state)
+
+    @cached_property
+    def _client(self) -> Any:
+        # Syft takes a second to import, so only what needs the store does
+        from datasites.wire.login import login
+
+        return login(self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options)
+
+    @property
+    def _connection(self) -> Any:
+        from datasites.wire.login import connection_of
+
+        return connection_of(self._client)
+
+    def _published(self, email: str) -> PublicIdentity | None:
+        from datasites.wire.connection.directory import published_document
+
+        document = published_document(self._connection, email)
+        return PublicIdentity.parse(email, document) if document else None
+
+    def _verdict(self, digest: str) -> str:
+        signed = self.state.decision(digest)
+        return signed.decision.verdict if signed else "waiting"
+
+
+def _person() -> str:
+    """Who decides, for the record: the name of the account on this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
