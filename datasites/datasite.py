@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -23,7 +24,7 @@ from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.store import Store
-from policies.errors import InvalidInput, Refused
+from policies.errors import InvalidInput, Refused, Unavailable
 
 
 class Datasite:
@@ -127,7 +128,15 @@ class Datasite:
             raise InvalidInput(f"{email} has not published any keys yet.", "Ask them to connect again.")
         return public
 
+    def next_peer_request(self, timeout: float = 600) -> str:
+        """Waits until somebody wants to connect; returns the first one's address. Raises Unavailable at the end."""
+        return self._wait(lambda: list(self.peer_requests()["researcher"]), timeout, "Nobody has asked to connect.")
+
     # studies
+
+    def next_study(self, timeout: float = 600) -> str:
+        """Waits until a study is there that is not decided; returns the first one's name."""
+        return self._wait(self._undecided, timeout, "No study has arrived.")
 
     def studies(self) -> pd.DataFrame:
         """Every study submitted here, with the decision in force."""
@@ -192,6 +201,19 @@ class Datasite:
 
         document = published_document(self._connection, email)
         return PublicIdentity.parse(email, document) if document else None
+
+    def _undecided(self) -> list[str]:
+        return [submission.manifest.job_name for submission in self.office.pending()]
+
+    @staticmethod
+    def _wait(look: Callable[[], list[str]], timeout: float, nothing: str) -> str:
+        until = time.monotonic() + timeout
+        while True:
+            if found := look():
+                return found[0]
+            if time.monotonic() > until:
+                raise Unavailable(nothing, "Is the agent serving? See: wardround datasite status")
+            time.sleep(0.5)
 
     def _verdict(self, digest: str) -> str:
         signed = self.state.decision(digest)

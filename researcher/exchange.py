@@ -44,11 +44,12 @@ class Exchange:
         self._manifest = manifest
         self._study = manifest.digest
         self._identity, self._peers, self._store = identity, peers, store
+        self._asked = (False, False)
         self._longest_wait = _LOCAL_WAIT if store.url.startswith(("file:", "memory:")) else _REMOTE_WAIT
 
     def post(self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool) -> dict[str, str]:
         """Posts one message to each hospital; returns the digests by which their answers are known."""
-        digests = {}
+        digests, self._asked = {}, (evaluate, fit)
         for hospital in hospitals:
             request = RoundRequest(study=self._study, number=number, hospital=hospital, evaluate=evaluate, fit=fit)
             plaintext = encode_request(request, parameters)
@@ -107,7 +108,8 @@ class Exchange:
     def _problems(self, reply: RoundReply, parameters: Arrays, metrics: Arrays) -> list[str]:
         """A hospital's answer is held to the contract on this side too: one bad one must not spoil the model."""
         contract = self._manifest.outputs
-        problems: list[str] = []
+        asked = (reply.evaluate is not None, reply.fit is not None) == self._asked
+        problems = [] if asked else ["It did not do what the round asked for."]
         if reply.fit:
             problems += array_problems(parameters, contract.parameters)
             problems += metric_problems(reply.fit.metrics, contract.fit_metrics)

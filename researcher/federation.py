@@ -46,28 +46,27 @@ def connect(
         content = tomllib.loads(path.read_text())
     except OSError:
         raise InvalidInput(f"There is no federation file {path}.", "Ask a hospital of the federation for it.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
-    address = check_email(email)
+    address, hospitals = check_email(email), _hospitals(content, path)
+    options = {**content.get("store_options", {}), **(store_options or {})}
     folder = Home(Path(home) if home else Path.home() / ".wardround" / address)
     folder.create()
     if not folder.keys.exists():
         Identity.create(address, folder.keys)
-    hospitals = _hospitals(content, path)
-    options = {**content.get("store_options", {}), **(store_options or {})}
     return Federation(str(content.get("name", path.stem)), address, folder, str(content["store"]), options, hospitals)
 
 
 def _hospitals(content: dict[str, Any], path: Path) -> list[Hospital]:
     try:
         named = dict(content["hospitals"])
-        if not content["store"] or not named:
+        if not content["store"] or not named or not isinstance(content.get("store_options", {}), dict):
             raise KeyError
         return [
             Hospital(label, check_email(str(entry["email"])), str(entry.get("fingerprint", "")))
             for label, entry in named.items()
         ]
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise InvalidInput(
             f"{path} is not a federation file.", "It needs `store = ...` and `[hospitals.NAME]` with an `email`."
         ) from None

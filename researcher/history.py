@@ -67,8 +67,8 @@ class History:
 
     def last_auc(self) -> float | None:
         """The federated AUC of the newest evaluated state, if there is one."""
-        table = self.rounds()
-        return float(table["federated_auc"].iloc[-1]) if "federated_auc" in table else None
+        evaluated = self._evaluated_rounds()
+        return self._round(evaluated[-1]).get("federated_auc") if evaluated else None
 
     def _evaluated_rounds(self) -> list[int]:
         return sorted({r["evaluated_round"] for r in self._records if r["evaluate"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
@@ -18,9 +19,18 @@ _FEDERATED = "#000000"
 _MANY = len(COLOURS)  # more hospitals than colours: thin grey lines, without names
 
 
-def plot_rounds(history: History, strategy: str, references: Mapping[str, float]) -> Figure:
+class Plot(Figure):
+    """A figure that notebooks show by themselves, whatever plotting backend is set up."""
+
+    def _repr_png_(self) -> bytes:
+        picture = BytesIO()
+        self.savefig(picture, format="png", dpi=110)
+        return picture.getvalue()
+
+
+def plot_rounds(history: History, strategy: str, references: Mapping[str, float]) -> Plot:
     """AUC by round: the federation's (over all test patients), and each hospital's own where the code reports `auc`."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Plot(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     _hospital_lines(axes, history)
     rounds = history.rounds()

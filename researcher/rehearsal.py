@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datasites.catalog.view import study_view
@@ -27,6 +28,7 @@ from datasites.wire.manifest import OutputContract
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
+from researcher.metrics import SCORE_HISTOGRAM
 from researcher.study import Study
 
 _LOG_LINES = 25
@@ -109,6 +111,12 @@ def _contract(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputCon
     if fitted.arrays:
         name = next(iter(fitted.arrays))
         raise RehearsalFailed(f"fit returns the array metric {name!r}.", "Return it from evaluate.")
+    histogram = evaluated.arrays.get(SCORE_HISTOGRAM)
+    if histogram is not None and (histogram.dtype != np.int64 or histogram.ndim != 2 or len(histogram) != 2):
+        raise RehearsalFailed(
+            f"The metric {SCORE_HISTOGRAM!r} is {histogram.dtype}{histogram.shape}.",
+            "It must be int64 of shape (2, bins): counts of negatives and of positives by score.",
+        )
     return OutputContract(
         parameters=describe_arrays(initial),
         fit_metrics=tuple(sorted(fitted.metrics)),

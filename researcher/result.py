@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pandas as pd
 from safetensors.numpy import save
 
@@ -15,11 +13,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
 from researcher.history import History
-from researcher.plots import plot_rounds
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+from researcher.plots import Plot, plot_rounds
 
 @dataclass(frozen=True)
 class Result:
@@ -46,7 +40,7 @@ class Result:
         """Of the last evaluated state, over the union of all hospitals' test patients."""
         return self.history.last_auc()
 
-    def plot(self, references: Mapping[str, float] | None = None, path: str | Path | None = None) -> Figure:
+    def plot(self, references: Mapping[str, float] | None = None, path: str | Path | None = None) -> Plot:
         """AUC by round, federated and for each hospital; `references` are drawn as level lines. Saved to `path`."""
         figure = plot_rounds(self.history, self.strategy, references or {})
         if path is not None:

@@ -44,6 +44,7 @@ class Rounds:
         federation = submission.federation
         self._exchange = Exchange(submission.manifest, federation.identity, federation.peers, federation.store)
         self._left: set[str] = set()
+        self._records: list[dict[str, Any]] = []
 
     def run(self, rounds: int | None = None, on_round: Callable[[History], None] | None = None) -> Result:
         """Trains `rounds` more rounds (all that are left of the study's, when left out), then evaluates the last state.
@@ -57,12 +58,13 @@ class Rounds:
             target = self._target(checkpoint, rounds)
             hospitals = self._participants()
             before = checkpoint
+            self._records = journal.history()
             with bar(self.submission.manifest.name, target) as advance_to:
                 while checkpoint.round < target:
-                    advance_to(checkpoint.round, self._note(checkpoint))
+                    advance_to(checkpoint.round, self._note())
                     checkpoint = self._message(checkpoint, hospitals, fit=True)
                     if on_round:
-                        on_round(History(journal.history()))
+                        on_round(self._history())
                 advance_to(target, "evaluating" if self._evaluate else "")
                 if self._evaluate and not checkpoint.evaluated:
                     checkpoint = self._message(checkpoint, hospitals, fit=False)
@@ -76,8 +78,9 @@ class Rounds:
         checkpoint = self.submission.journal.checkpoint()
         if checkpoint.round == 0:
             raise StudyFailed("No round has been trained yet.", "Use run().")
-        history = History(self.submission.journal.history(), self.submission.federation.label)
-        return Result(self.submission.manifest, self.strategy.name, checkpoint.parameters, checkpoint.round, history)
+        self._records = self.submission.journal.history()
+        manifest, state = self.submission.manifest, checkpoint.parameters
+        return Result(manifest, self.strategy.name, state, checkpoint.round, self._history())
 
     def _target(self, checkpoint: Checkpoint, rounds: int | None) -> int:
         limit = self.submission.manifest.rounds
@@ -125,7 +128,7 @@ class Rounds:
             evaluated=not fit,
             parameters=aggregation.result() if fit else checkpoint.parameters,
         )
-        self.submission.journal.close_round(after, records)
+        self._close(after, records)
         return after
 
     def _give_up(
@@ -133,14 +136,21 @@ class Rounds:
     ) -> None:
         """The state stays as it was, the message's number is used up, and the researcher is told who failed why."""
         kept = Checkpoint(checkpoint.round, number, checkpoint.evaluated, checkpoint.parameters)
-        self.submission.journal.close_round(kept, records)
+        self._close(kept, records)
         label = self.submission.federation.label
         why = " ".join(f"{label(r['hospital'])}: {r['problem']}" for r in records if r["problem"])
         what = f"Round {checkpoint.round + 1}" if fit else "The last evaluation"
         raise RoundFailed(f"{what} had {usable} usable answers. {why}", "The state before it is kept; run() goes on.")
 
-    def _note(self, checkpoint: Checkpoint) -> str:
-        auc = History(self.submission.journal.history()).last_auc() if checkpoint.messages else None
+    def _close(self, checkpoint: Checkpoint, records: list[dict[str, Any]]) -> None:
+        self.submission.journal.close_round(checkpoint, records)
+        self._records = [*self._records, *records]
+
+    def _history(self) -> History:
+        return History(self._records, self.submission.federation.label)
+
+    def _note(self) -> str:
+        auc = self._history().last_auc()
         return f"federated AUC {auc:.4f}" if auc is not None else ""
 
 

@@ -44,8 +44,8 @@ class Submission:
         submission = cls(federation, manifest, folder)
         for path, data in files.items():
             write_atomically(folder / "code" / path, data)
-        write_atomically(folder / MANIFEST_FILE, manifest.canonical())
         submission.journal.start(initial)
+        write_atomically(folder / MANIFEST_FILE, manifest.canonical())  # last: from now on `reopen` finds it
         return submission
 
     @classmethod

@@ -99,9 +99,8 @@ class Agent:
         for study, session in self._sessions.items():
             (session.closed.clear if study in allowed else session.closed.set)()
         for study in known - self._sessions.keys():
-            # a revoked study keeps its session, so that the researcher is told why its rounds are refused
-            if study in allowed or self._state.last_round(study):
-                self._start(study)
+            # a revoked study has its session too: it tells the researcher why, and removes the view of the table
+            self._start(study)
 
     def _start(self, study: str) -> None:
         try:

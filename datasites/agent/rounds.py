@@ -23,7 +23,7 @@ from datasites.wire.rounds import (
     encode_reply,
     request_digest,
 )
-from policies.errors import WardroundError
+from policies.errors import Refused, WardroundError
 
 log = logging.getLogger(__name__)
 
@@ -127,9 +127,10 @@ class RoundRunner:
             if failure.code is Code.STOPPED and self._stopping():
                 raise Interrupted from None
             raise RoundRefused(self._admission.refusal() or Reason(failure.code)) from None
-        except WardroundError as problem:
+        except (WardroundError, OSError) as problem:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
-            raise RoundRefused(Reason.TABLE) from None
+            # not the table's fault: the approved copy was changed, or the disk is full
+            raise RoundRefused(Reason.HOSPITAL if isinstance(problem, Refused | OSError) else Reason.TABLE) from None
 
     def _must_stop(self) -> bool:
         return self._stopping() or self._admission.refusal() is not None

@@ -89,14 +89,16 @@ class StudySession(threading.Thread):
         return bool(found)
 
     def _handle(self, key: str) -> None:
-        raw = b""
+        raw: bytes | None = b""
         try:
-            raw = self._store.get(key, ROUND_BYTES) or b""
+            raw = self._store.get(key, ROUND_BYTES)
+            if raw is None:
+                return  # the round was closed and its message withdrawn just now
             plaintext = self._identity.open(self._researcher, raw)
         except Unavailable:
             raise
         except WardroundError as why:
-            self._put_aside(key, raw, why.message)
+            self._put_aside(key, raw or b"", why.message)
             return
         name = keys.last(key)
         number = int(name) if len(name) == 6 and name.isdecimal() else 0

@@ -62,7 +62,7 @@ class Workbench:
     def clear(self) -> None:
         """Ends the process and removes the study's view of the table; its log stays for the owner."""
         self.stop()
-        for path in (self._table, self._scratch):
+        for path in (self._table, self._draft, self._scratch):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -71,6 +71,10 @@ class Workbench:
     @property
     def _table(self) -> Path:
         return self.folder / "table.parquet"
+
+    @property
+    def _draft(self) -> Path:
+        return self._table.with_suffix(".draft")
 
     @property
     def _scratch(self) -> Path:
@@ -96,7 +100,6 @@ class Workbench:
             return
         registered = Registry(self.home.datasets).get(self.manifest.dataset)
         view = study_view(registered.read(), registered.dictionary, self.manifest.columns, self.home.pseudonym_secret())
-        draft = self._table.with_suffix(".draft")
-        draft.touch(mode=0o600)
-        view.to_parquet(draft, index=False)
-        draft.rename(self._table)
+        self._draft.touch(mode=0o600)
+        view.to_parquet(self._draft, index=False)
+        self._draft.rename(self._table)

@@ -14,7 +14,7 @@ from datasites.approval.vault import Vault
 from datasites.catalog.registry import Registry
 from datasites.home import DatasiteHome
 from datasites.state import State, now
-from datasites.wire.decision import FILE, Decision, SignedDecision, Verdict
+from datasites.wire.decision import FILE, REASON_LENGTH, Decision, SignedDecision, Verdict
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest
@@ -111,6 +111,8 @@ class Office:
         rounds: int = 0,
         expires_at: datetime | None = None,
     ) -> SignedDecision:
+        if len(reason) > REASON_LENGTH:
+            raise InvalidInput(f"The reason has {len(reason):,} characters.", f"Write at most {REASON_LENGTH:,}.")
         earlier = self.state.decision(submission.digest)
         decision = Decision(
             study=submission.digest,

@@ -13,6 +13,7 @@ from datasites.wire.manifest import Digest, Email, Frozen
 
 CONTEXT = "study-decision"
 FILE = "decision.json"
+REASON_LENGTH = 2000
 Verdict = Literal["approved", "denied", "revoked"]
 
 
@@ -26,7 +27,7 @@ class Decision(Frozen):
     verdict: Verdict
     rounds: Annotated[int, Field(ge=0)] = 0
     expires_at: datetime | None = Field(default=None, strict=False)
-    reason: Annotated[str, Field(max_length=2000)] = ""
+    reason: Annotated[str, Field(max_length=REASON_LENGTH)] = ""
     decided_by: Annotated[str, Field(max_length=200)] = ""
     decided_at: datetime = Field(strict=False)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import re
 import tarfile
 import zlib
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import yaml
 from pydantic import ValidationError
@@ -114,10 +115,14 @@ def _change_problems(change: ProposedFileChange, sender: str, owner: str, exists
     inside = inbox_of(sender, path)
     if inside is None:
         problems.append("has a path outside the sender's own inbox")
+    elif len(path) > limits.PATH_CHARACTERS:
+        problems.append(f"has a path of more than {limits.PATH_CHARACTERS} characters")
     elif exists(inside[0]):
         problems.append("changes a submission that is there already")
     if change.is_deleted or change.old_hash is not None:
         problems.append("deletes or replaces a file")
+    if not math.isfinite(change.submitted_timestamp):
+        problems.append("has a time that is not a number")  # Syft stores it, and could not read its own file again
     text = change.content
     if not isinstance(text, str) or len(text.encode(errors="replace")) > limits.SUBMISSION_FILE_BYTES:
         problems.append(f"holds a file that is not text of at most {limits.SUBMISSION_FILE_BYTES:,} bytes")
@@ -133,6 +138,8 @@ def _job_problems(files: dict[str, str], sender: str) -> list[str]:
         return ["is not one whole job"]
     if not all(name in {"run.sh", "config.yaml"} or name.startswith("code/") for name in inside):
         return ["holds files that do not belong to a job"]
+    if any(str(folder) in inside for name in inside for folder in PurePosixPath(name).parents):
+        return ["names one path as a file and as a folder"]
     return [] if _good_config(inside["config.yaml"]) else ["has an unreadable job description"]
 
 
@@ -156,10 +163,30 @@ def check_events(plaintext: bytes, datasite: str) -> FileChangeEventsMessage:
         message = FileChangeEventsMessage.model_validate_json(unpack_message(plaintext, limits.EVENTS_BYTES))
     except (ValidationError, ValueError):
         raise MessageRefused("is not a Syft message") from None
+    if not math.isfinite(message.timestamp):
+        raise MessageRefused("has a time that is not a number")
     for event in message.events:
-        parts = event.path_in_datasite.parts
         if event.datasite_email != datasite:
             raise MessageRefused("speaks for another datasite")
-        if event.path_in_datasite.is_absolute() or not parts or any(part in ("..", "private") for part in parts):
+        if not _public_path(event.path_in_datasite):
             raise MessageRefused("has a path outside the datasite's public tree")
+        if not event.is_deleted and event.content is None:
+            raise MessageRefused("holds a file without content")
+        if not (math.isfinite(event.timestamp) and math.isfinite(event.submitted_timestamp)):
+            raise MessageRefused("has a time that is not a number")
     return message
+
+
+def _public_path(path: PurePath) -> bool:
+    inside = bool(path.parts) and not path.is_absolute() and not {"..", "private"} & set(path.parts)
+    # what a file system would refuse must not reach Syft, whose sync would stop with everybody
+    short = len(str(path)) <= limits.PATH_CHARACTERS and all(len(part.encode()) <= 200 for part in path.parts)
+    return inside and short and str(path).isprintable()
+
+
+def writable(root: Path, path: str) -> bool:
+    """Whether `path` below `root` can be written or deleted as a file. Syft asks before each write (its
+    `pre_write_filter`): a datasite that names a file where a folder is would otherwise stop the sync with all."""
+    target = root / path
+    standing = next(place for place in target.parents if place.exists() or place == root)
+    return not target.is_dir() and (standing.is_dir() or standing == root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 SUBMISSION_BYTES = 8 * 1024 * 1024  # one submission's message, compressed or not
 SUBMISSION_FILES = 200
 SUBMISSION_FILE_BYTES = 1024 * 1024
+PATH_CHARACTERS = 1000  # of one path inside a datasite
 CONFIG_BYTES = 64 * 1024
 PENDING_MESSAGES = 100  # unread messages of one peer that are looked at in one sync
 EVENTS_BYTES = 64 * 1024 * 1024  # what a datasite tells a researcher in one message

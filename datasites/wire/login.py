@@ -20,6 +20,7 @@ from syft_rds.client import SyftRDSClient
 from syft_rds.config import DATASET_COLLECTION_SPECS, SyftRDSClientConfig
 
 from datasites.wire.connection import ObjectStoreConnectionConfig
+from datasites.wire.gate import writable
 from datasites.wire.home import Home
 from datasites.wire.identity import Identity
 from datasites.wire.peers import PinnedPeers
@@ -53,6 +54,10 @@ def login(
     with quiet():
         client = SyftRDSClient.from_config(_config(email, home, wiring, role))
         client.peer_manager.write_own_version()
+    client.job_runner = None  # Syft's runner would execute the submitter's run.sh
+    if role == "researcher":
+        cache = client.sync_engine.datasite_watcher_syncer.datasite_watcher_cache
+        cache.pre_write_filter = lambda path, deletes: writable(home.syftbox, path)
     connection_of(client).write_encryption_bundle("", "")
     return client
 

@@ -18,6 +18,8 @@ def put_aside(folder: Path, sender: str, key: str, data: bytes, why: str) -> Non
     """Keeps the message as it came (still encrypted) beside a note saying why."""
     private_folder(folder)
     name = sha256(key.encode() + data)[:32]
+    if (folder / f"{name}.json").exists():
+        return  # a researcher cannot delete from a datasite's outbox and sees the same message at each sync
     note = {"from": sender, "object": key, "why": why, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     if len(list(folder.glob("*.message"))) < _KEEP:
         write_atomically(folder / f"{name}.message", data)

@@ -56,7 +56,9 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 
         study = _study(options)
         rehearsal = federation.rehearse(study)
-        say("researcher", f"rehearses on the mock twins; at most {rehearsal.contract.max_bytes:,} bytes leave per round")
+        say(
+            "researcher", f"rehearses on the mock twins; at most {rehearsal.contract.max_bytes:,} bytes leave per round"
+        )
         submission = federation.submit(study, rehearsal)
         say("researcher", f"submits study {submission.digest[:12]}")
         _decide(hospitals, submission.manifest.job_name)
@@ -109,7 +111,9 @@ def _report(
     for label, auc in zip(labels, alone, strict=True):
         table.add_row(f"{label} alone", f"{rows[label]:,}", f"{auc:.4f}")
     table.add_row("pooled, which only a demo can do", f"{sum(rows.values()):,}", f"{pooled:.4f}")
-    table.add_row("[bold]federated: no row left its hospital[/]", f"{sum(rows.values()):,}", f"[bold]{federated:.4f}[/]")
+    table.add_row(
+        "[bold]federated: no row left its hospital[/]", f"{sum(rows.values()):,}", f"[bold]{federated:.4f}[/]"
+    )
     console.print(table)
     console.print(f"Plot: {plot}")
     return {

@@ -51,7 +51,7 @@ def train_references(
 
 def _load(homes: list[Path], manifest_json: str, code: Path) -> None:
     """Once a process: the very views of the tables that the hospitals' workers see, and the study's code."""
-    global _study  # noqa: PLW0603 - the state of a pool's process has no other place
+    global _study
     manifest = Manifest.model_validate_json(manifest_json)
     for path in homes:
         home = DatasiteHome(path)
@@ -66,5 +66,7 @@ def _train(members: list[int], config: dict[str, Any], rounds: int) -> float:
     parameters = _study.initialize({**config, "round": 0})
     for number in range(1, rounds + 1):
         parameters, _, _ = _study.fit(parameters, table, {**config, "round": number})
-    histograms = [_study.evaluate(parameters, view, {**config, "round": rounds})[1]["score_histogram"] for view in _views]
+    histograms = [
+        _study.evaluate(parameters, view, {**config, "round": rounds})[1]["score_histogram"] for view in _views
+    ]
     return federated_auc(np.asarray(h) for h in histograms)

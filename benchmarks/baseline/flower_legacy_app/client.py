@@ -5,6 +5,7 @@ Arguments: the server's address, the rows, the study's folder and its configurat
 
 import json
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -35,3 +36,4 @@ def _config(config: dict) -> dict:
 
 
 start_client(server_address=ADDRESS, client=Hospital().to_client(), insecure=True)
+time.sleep(600)  # until stopped: it must not look like a daemon that died

@@ -1,13 +1,15 @@
 """The researcher with Flower's deprecated `start_server`, timed round by round.
 
-Arguments: its address, the study's folder, and the options as JSON; see `flower.py`.
+Arguments: its address, the study's folder, and the options as JSON.
 """
 
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from flwr.common import ndarrays_to_parameters, parameters_to_ndarrays
@@ -20,23 +22,26 @@ import study  # noqa: E402  the folder is known only now
 
 
 class Timed(FedAvg):
-    """FedAvg that notes when each round starts, what it ends with, and refuses a round without every hospital."""
+    """FedAvg that notes when rounds end, and stops at a round that some hospital did not answer."""
 
-    def configure_fit(self, server_round, parameters, client_manager):  # noqa: ANN001, ANN201
-        client_manager.wait_for(OPTIONS["hospitals"])
-        starts.append(perf_counter())
-        return super().configure_fit(server_round, parameters, client_manager)
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.ends = [perf_counter()]
+        self.averaged: Any = None
+        self.histogram: list[int] | None = None
 
-    def aggregate_fit(self, server_round, results, failures):  # noqa: ANN001, ANN201
+    def aggregate_fit(self, server_round: int, results: list, failures: list) -> tuple:
         _check(server_round, results)
-        final["parameters"], metrics = super().aggregate_fit(server_round, results, failures)
-        return final["parameters"], metrics
+        self.averaged, metrics = super().aggregate_fit(server_round, results, failures)
+        if not OPTIONS["evaluate"]:
+            self.ends.append(perf_counter())
+        return self.averaged, metrics
 
-    def aggregate_evaluate(self, server_round, results, failures):  # noqa: ANN001, ANN201
-        if OPTIONS["evaluate"]:
-            _check(server_round, results)
-            histograms = [np.frombuffer(reply.metrics["score_histogram"], np.int64) for _, reply in results]
-            final["score_histogram"] = np.sum(histograms, axis=0).tolist()
+    def aggregate_evaluate(self, server_round: int, results: list, failures: list) -> tuple:
+        _check(server_round, results)
+        histograms = [np.frombuffer(reply.metrics["score_histogram"], np.int64) for _, reply in results]
+        self.histogram = np.sum(histograms, axis=0).tolist()
+        self.ends.append(perf_counter())
         return super().aggregate_evaluate(server_round, results, failures)
 
 
@@ -45,7 +50,7 @@ def _check(number: int, results: list) -> None:
         raise RuntimeError(f"round {number}: {len(results)} of {OPTIONS['hospitals']} hospitals answered")
 
 
-def _train() -> dict:
+def _train() -> dict[str, Any]:
     first = study.initialize(json.loads(OPTIONS["study"]) | {"round": 0})
     strategy = Timed(
         fraction_evaluate=1.0 if OPTIONS["evaluate"] else 0.0,
@@ -55,16 +60,12 @@ def _train() -> dict:
         on_fit_config_fn=lambda number: {"round": number},
         on_evaluate_config_fn=lambda number: {"round": number},
     )
-    # One round more than asked for: the start of the last one is the end of the one before.
     start_server(server_address=ADDRESS, config=ServerConfig(num_rounds=OPTIONS["rounds"]), strategy=strategy)
-    last = parameters_to_ndarrays(final["parameters"])
-    floats = [array.astype(np.float64) for array, like in zip(last, first.values(), strict=True) if like.dtype.kind == "f"]
-    norm = sum(float((array**2).sum()) for array in floats) ** 0.5
-    return {"starts": starts, "norm": norm, "score_histogram": final.get("score_histogram")}
+    last = zip(parameters_to_ndarrays(strategy.averaged), first.values(), strict=True)
+    norm = sum(float((array.astype(np.float64) ** 2).sum()) for array, like in last if like.dtype.kind == "f") ** 0.5
+    return {"seconds": np.diff(strategy.ends).tolist(), "norm": norm, "score_histogram": strategy.histogram}
 
 
-starts: list[float] = []
-final: dict = {}
 try:
     result = _train()
 except Exception as error:
@@ -72,3 +73,4 @@ except Exception as error:
 path = Path(OPTIONS["result"])
 path.with_suffix(".part").write_text(json.dumps(result))
 os.replace(path.with_suffix(".part"), path)
+time.sleep(600)  # until stopped: it must not look like a daemon that died

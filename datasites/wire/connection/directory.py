@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from datasites.wire.identity import check_email
 from datasites.wire.peers import ACCEPTED, REJECTED
 from policies.errors import InvalidInput, Refused
 
+_VERSION = re.compile(r"\d{1,6}\.\d{1,6}\.\d{1,6}")
 _MARK = ".peer"  # an empty object that opens a box; `keys.encode` never makes this name from a message's
 
 
@@ -90,8 +92,10 @@ class Directory:
 
 
 def _read_version(wiring: Wiring, email: str) -> VersionInfo | None:
-    raw = wiring.store.get(f"{keys.participant(email)}/version.json", limits.PUBLIC_BYTES)
+    """Unsigned and only informative: one that Syft could not read or compare counts as unknown."""
     try:
-        return VersionInfo.from_json(raw.decode()) if raw else None
-    except (ValidationError, ValueError):
-        return None  # unsigned and only informative: an unreadable one counts as unknown
+        raw = wiring.store.get(f"{keys.participant(email)}/version.json", limits.PUBLIC_BYTES)
+        version = VersionInfo.from_json(raw.decode()) if raw else None
+    except (ValidationError, ValueError, InvalidInput):
+        return None
+    return version if version and _VERSION.fullmatch(version.syft_client_version) else None

@@ -1,0 +1,45 @@
+# Everything from a bare machine: Python 3.11 or later and make. The environment is made in .venv at first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo federation test lint bench clean
+
+help:
+	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
+	@echo "                 DATA=path/to/diabetic_data.csv.gz SITES=3|5|20 SEED=0 ROUNDS=12 for other data"
+	@echo "make federation  the same hospitals, left serving, for the notebooks (Ctrl-C ends it)"
+	@echo "make test        lint, types, import contracts and tests"
+	@echo "make bench       all benchmarks; ONLY=round_overhead for one"
+	@echo "make clean       remove the environment and what the demo wrote"
+
+# torch comes first: what depends on it would otherwise bring a build of several gigabytes
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q torch==2.13.0
+	$(BIN)/pip install -q -e ".[test,notebooks]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python -m notebooks.demo $(if $(DATA),--data $(DATA)) $(if $(SITES),--sites $(SITES)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+federation: $(STAMP)
+	$(BIN)/python -m notebooks.demo.federation $(if $(DATA),--data $(DATA)) $(if $(SITES),--sites $(SITES))
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ONLY)
+
+clean:
+	rm -rf $(VENV) .venv-flower demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache
