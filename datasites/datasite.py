@@ -75,11 +75,12 @@ class Datasite:
         sql_url: str | None = None,
         query: str | None = None,
         ignore_other_columns: bool = False,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> int:
         """Checks a table against its dictionary, and shows dictionary and mock twin to approved peers.
 
-        The table stays where it is; the twin is invented from the dictionary alone. Returns the table's number of
+        The table stays where it is; the twin is invented from the dictionary alone, by `seed` (one of the hospital's
+        own when left out). Returns the table's number of
         rows, which is not published. Raises InvalidInput naming every offending column.
         """
         from datasites.catalog.publish import publish_twin
@@ -88,7 +89,8 @@ class Datasite:
         described = dictionary if isinstance(dictionary, Dictionary) else Dictionary.load(dictionary)
         source = TableSource(path=path, sql_url=sql_url, query=query)
         rows = Registry(self.home.datasets).add(RegisteredTable(source, described, ignore_other_columns))
-        publish_twin(self._client, self.identity, self.settings.name, described, seed)
+        with self.home.syft_tree():
+            publish_twin(self._client, self.identity, self.settings.name, described, seed)
         return rows
 
     # researchers
@@ -114,7 +116,7 @@ class Datasite:
                 "Do not accept. Telephone the researcher: someone may be impersonating them.",
             )
         self._connection.peers.expected[address] = public.fingerprint
-        with quiet():
+        with self.home.syft_tree(), quiet():
             self._client.sync()
             self._client.approve_peer_request(address, verbose=False)
             self._client.sync()

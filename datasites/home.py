@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +47,14 @@ class DatasiteHome(Home):
     @property
     def heartbeat(self) -> Path:
         return self.path / "agent.json"
+
+    @contextmanager
+    def syft_tree(self) -> Iterator[None]:
+        """Around all that reads or changes Syft's tree: the agent and the commands beside it take turns, as Syft fails
+        on a file that comes or goes while it syncs. Not to be nested."""
+        with (self.path / "syft.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def study(self, digest: str) -> Path:
         return private_folder(self.path / "studies" / digest)

@@ -69,20 +69,32 @@ class Agent:
             since_sync += _DECISION_SECONDS
 
     def _look(self) -> None:
-        """Syncs with the store and puts Syft's view right. A store that is away is tried again at the next look."""
+        """Syncs with the store and puts Syft's view right. Whatever goes wrong is tried again at the next look: rounds
+        and revocations must not wait for it."""
         try:
-            with quiet():
-                self._client.sync(force_download_peer_state=True)
-            received = self._office.received()
+            if self._sync():
+                self._sync()  # what a decision changed is told at once
         except Unavailable as problem:
             log.warning("%s", problem)
-            return
-        for one in received:
+        except Exception:  # the outermost loop: Syft may fail in ways of its own
+            log.exception("the sync failed")
+        else:
+            self._beat()
+
+    def _sync(self) -> bool:
+        """Whether a decision left more to send."""
+        with self.home.syft_tree(), quiet():
+            self._client.sync(force_download_peer_state=True)
+        changed = False
+        for one in self._office.received():
             if isinstance(one, BadSubmission):
                 self._office.reject_bad(one)
             else:
-                self._office.follow(one)
+                changed |= self._office.follow(one)
                 self._announce(one.digest, one.manifest.job_name, one.manifest.researcher)
+        return changed
+
+    def _beat(self) -> None:
         write_atomically(self.home.heartbeat, json.dumps({"pid": os.getpid(), "at": now().isoformat()}).encode())
 
     def _announce(self, digest: str, name: str, researcher: str) -> None:

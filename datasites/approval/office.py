@@ -1,7 +1,7 @@
 """Where a data owner decides. Used by the command line, the notebook and the agent.
 
-A decision counts once it is in the state database. Syft's job states and the researcher's copy follow from it, and are
-put right at the agent's next look if anything broke off in between.
+A decision counts once it is in the state database. Syft's job states and the researcher's copy follow from it at the
+agent's next look; nobody else writes into Syft's tree.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from datasites.catalog.registry import Registry
 from datasites.home import DatasiteHome
 from datasites.state import State, now
 from datasites.wire.decision import FILE, REASON_LENGTH, Decision, SignedDecision, Verdict
-from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import PinnedPeers
@@ -40,9 +39,9 @@ class Office:
     # looking
 
     def received(self) -> list[Submission | BadSubmission]:
-        with quiet():
+        with self.home.syft_tree(), quiet():
             jobs = [job for job in self._jobs.jobs if job.datasite_owner_email == self.identity.email]
-        return [read_submission(job, self.peers) for job in jobs]
+            return [read_submission(job, self.peers) for job in jobs]
 
     def submissions(self) -> list[Submission]:
         return [s for s in self.received() if isinstance(s, Submission)]
@@ -127,27 +126,29 @@ class Office:
         )
         signed = SignedDecision.sign(decision, self.identity)
         self.state.record_decision(signed)
-        self.follow(submission)
         return signed
 
     # Syft's own view
 
-    def follow(self, submission: Submission) -> None:
-        """Makes Syft's job state and the researcher's copy of the decision agree with the decision in force."""
+    def follow(self, submission: Submission) -> bool:
+        """Makes Syft's job state and the researcher's copy of the decision agree with the decision in force; says
+        whether they did not. For the agent alone."""
         signed = self.state.decision(submission.digest)
         if signed is None:
-            return
-        job = submission.job
+            return False
         document = decision_document(signed).encode()
-        target = job.job_review_path / FILE
-        if not target.exists() or target.read_bytes() != document:
-            write_atomically(target, document)
-        self._set_status(job, self._status(signed.decision), signed.decision)
+        target = submission.job.job_review_path / FILE
+        with self.home.syft_tree():
+            told = target.exists() and target.read_bytes() == document
+            if not told:  # no file aside and renamed: after a crash Syft would send that too; the next look writes it
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(document)
+            return self._set_status(submission.job, self._status(signed.decision), signed.decision) or not told
 
     def reject_bad(self, bad: BadSubmission) -> None:
         """Tells the sender of a job that is no study, through Syft's own job state."""
         if bad.job.status in ("received", "pending"):
-            with quiet():
+            with self.home.syft_tree(), quiet():
                 bad.job.reject(bad.why)
 
     def _status(self, decision: Decision) -> str:
@@ -158,11 +159,11 @@ class Office:
             return "done"
         return "running" if trained else "approved"
 
-    def _set_status(self, job: Any, status: str, decision: Decision) -> None:
+    def _set_status(self, job: Any, status: str, decision: Decision) -> bool:
         state = job._state  # Syft's own actions only allow its own transitions (there is no revoking)
         reason = f"revoked: {decision.reason}" if decision.verdict == "revoked" else decision.reason
         if state.status.value == status and (state.review_reason or "") == reason:
-            return
+            return False
         changes: dict[str, Any] = {"status": type(state.status)(status), "review_reason": reason or None}
         if decision.verdict == "approved":
             changes |= {"approved_by": self.identity.email, "approved_at": decision.decided_at}
@@ -171,6 +172,7 @@ class Office:
         if status == "done":
             changes |= {"completed_at": now(), "return_code": 0}
         job._client.manager.write_state(job._ref, state.model_copy(update=changes))
+        return True
 
 
 def expiry(days: int) -> datetime:

@@ -6,6 +6,7 @@ Not one value, count or statistic of the table becomes public.
 from __future__ import annotations
 
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ TWIN_ROWS = 2000
 _NOTE = "The real table is not kept in Syft's folders. The hospital's agent reads it where the hospital keeps it.\n"
 
 
-def publish_twin(client: Any, identity: Identity, hospital: str, dictionary: Dictionary, seed: int = 0) -> None:
+def publish_twin(client: Any, identity: Identity, hospital: str, dictionary: Dictionary, seed: int | None) -> None:
     """Makes the twin of a registered table and shares it, as a Syft dataset, with every approved peer.
 
     Publishing again replaces what was there.
@@ -29,7 +30,9 @@ def publish_twin(client: Any, identity: Identity, hospital: str, dictionary: Dic
         public, note = Path(scratch) / "public", Path(scratch) / "where-the-data-is.txt"
         public.mkdir()
         note.write_text(_NOTE)
-        twin = mock_twin(dictionary, TWIN_ROWS, seed).to_csv(index=False).encode()
+        # by default the hospitals' twins differ, as their tables do
+        chosen = zlib.crc32(identity.email.encode()) if seed is None else seed
+        twin = mock_twin(dictionary, TWIN_ROWS, chosen).to_csv(index=False).encode()
         card = Card(
             hospital=identity.email,
             hospital_name=hospital,

@@ -44,7 +44,9 @@ def publish(
     ] = None,
     query: Annotated[str | None, typer.Option(help="The SELECT that gives the table.")] = None,
     ignore_other_columns: Annotated[bool, typer.Option(help="Leave out columns the dictionary does not list.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the mock twin.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the mock twin; one of the hospital's own if not given.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Check a table against its data dictionary, and show the dictionary and a mock twin to approved researchers.

@@ -110,10 +110,9 @@ def _report(
     table = Table("trained on", "encounters", "AUC, all test patients", title="Who can predict a readmission?")
     for label, auc in zip(labels, alone, strict=True):
         table.add_row(f"{label} alone", f"{rows[label]:,}", f"{auc:.4f}")
-    table.add_row("pooled, which only a demo can do", f"{sum(rows.values()):,}", f"{pooled:.4f}")
-    table.add_row(
-        "[bold]federated: no row left its hospital[/]", f"{sum(rows.values()):,}", f"[bold]{federated:.4f}[/]"
-    )
+    every = f"{sum(rows.values()):,}"
+    table.add_row("pooled, which only a demo can do", every, f"{pooled:.4f}")
+    table.add_row("[bold]federated: no row left its hospital[/]", every, f"[bold]{federated:.4f}[/]")
     console.print(table)
     console.print(f"Plot: {plot}")
     return {
