@@ -24,6 +24,7 @@ class DatasiteHome(Home):
     | datasets/NAME.json | registered tables: source and dictionary |
     | approved/DIGEST/ | the approved bytes of a study, and nothing else |
     | studies/DIGEST/ | a study's table view, scratch and log |
+    | pseudonyms.key | the secret that patients' pseudonyms are made with |
     | quarantine/ | refused messages |
     | syftbox/ | Syft's synced tree: mock twins and submissions |
     """
@@ -59,9 +60,12 @@ class DatasiteHome(Home):
     def study(self, digest: str) -> Path:
         return private_folder(self.path / "studies" / digest)
 
+    @property
+    def pseudonym_key(self) -> Path:
+        return self.path / "pseudonyms.key"
+
     def pseudonym_secret(self) -> bytes:
         """The hospital's own key for patients' pseudonyms, made at first use."""
-        path = self.path / "pseudonyms.key"
-        if not path.exists():
-            write_atomically(path, secrets.token_bytes(32))
-        return path.read_bytes()
+        if not self.pseudonym_key.exists():
+            write_atomically(self.pseudonym_key, secrets.token_bytes(32))
+        return self.pseudonym_key.read_bytes()

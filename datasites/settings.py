@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from datasites.runner.limits import Limits
 from datasites.wire.files import write_atomically
@@ -55,11 +55,13 @@ class DatasiteSettings(BaseSettings):
             raise InvalidInput(f"There is no datasite in {home}.", "Run: wardround datasite init, or give --home.")
         try:
             return cls(**tomllib.loads(path.read_text()))
-        except tomllib.TOMLDecodeError as error:
-            raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
+        except SettingsError as error:  # its cause may quote a secret
+            raise InvalidInput(f"A WARDROUND_* variable is not valid JSON: {error}.") from None
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
             raise InvalidInput(f"The settings in {path} (or WARDROUND_* variables) are wrong: {wrong}.") from None
+        except ValueError as error:
+            raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
 
 
 def write_settings(home: Path, email: str, name: str, store: str) -> None:

@@ -19,6 +19,7 @@ from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
+from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
 from researcher.submission import Submission
@@ -99,6 +100,11 @@ class Federation:
         self.sync()
 
     @property
+    def emails(self) -> list[str]:
+        """The hospitals' addresses."""
+        return [hospital.email for hospital in self._hospitals]
+
+    @property
     def fingerprint(self) -> str:
         """Of this researcher's own keys: data owners ask for it before they accept."""
         return self.identity.public.fingerprint
@@ -132,9 +138,13 @@ class Federation:
             )
         return pd.DataFrame(rows)
 
-    def wait_for_hospitals(self, timeout: float = 600, on_change: Callable[[int, int], None] | None = None) -> None:
+    def wait_for_hospitals(self, timeout: float = 600) -> None:
         """Waits until every hospital has accepted this researcher. Raises Unavailable, naming those that have not."""
-        self._wait(lambda: [h for h in self._hospitals if h.email not in self.peers.accepted()], timeout, on_change)
+        self._wait(
+            "hospitals that accept you",
+            lambda: [h for h in self._hospitals if h.email not in self.peers.accepted()],
+            timeout,
+        )
 
     def wait_for_datasets(self, name: str, timeout: float = 600) -> list[Dataset]:
         """Waits until every hospital shows the dataset `name`."""
@@ -143,7 +153,7 @@ class Federation:
             showing = {d.hospital for d in self._read_datasets() if d.name == name}
             return [h for h in self._hospitals if h.email not in showing]
 
-        self._wait(missing, timeout)
+        self._wait(f"hospitals that show {name}", missing, timeout)
         return self.datasets(name)
 
     def datasets(self, name: str | None = None) -> list[Dataset]:
@@ -193,24 +203,20 @@ class Federation:
                     found.append(Dataset.open(folder, public))
         return found
 
-    def _wait(
-        self,
-        missing: Callable[[], list[Hospital]],
-        timeout: float,
-        on_change: Callable[[int, int], None] | None = None,
-    ) -> None:
+    def _wait(self, what: str, missing: Callable[[], list[Hospital]], timeout: float) -> None:
         until, total = time.monotonic() + timeout, len(self._hospitals)
-        while True:
-            try:
-                self.sync()
-            except Unavailable:
+        with bar(what, total) as advance_to:
+            while True:
+                try:
+                    self.sync()
+                except Unavailable:
+                    if time.monotonic() > until:
+                        raise
+                left = missing()
+                advance_to(total - len(left), "")
+                if not left:
+                    return
                 if time.monotonic() > until:
-                    raise
-            left = missing()
-            if on_change:
-                on_change(total - len(left), total)
-            if not left:
-                return
-            if time.monotonic() > until:
-                raise Unavailable(f"Still waiting for {', '.join(h.label for h in left)}.", "Ask their data owners.")
-            time.sleep(0.3)
+                    names = ", ".join(h.label for h in left)
+                    raise Unavailable(f"Still waiting for {names}.", "Ask their data owners.")
+                time.sleep(0.3)

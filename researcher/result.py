@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
 import pandas as pd
 from safetensors.numpy import save
 
@@ -14,6 +15,7 @@ from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
 from researcher.history import History
 from researcher.plots import Plot, plot_rounds
+
 
 @dataclass(frozen=True)
 class Result:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manife
 from datasites.wire.quiet import quiet
 from policies.errors import InvalidInput, Unavailable
 from researcher.journal import Journal
+from researcher.progress import bar
 
 if TYPE_CHECKING:
     from datasites.wire.arrays import Arrays
@@ -79,10 +79,10 @@ class Submission:
     def decisions(self) -> dict[str, Decision]:
         """The decision in force at each hospital that has decided, as last synced; signatures are checked."""
         found = {}
-        for hospital in self.federation._hospitals:
-            signed = self._read_decision(hospital.email)
+        for hospital in self.federation.emails:
+            signed = self._read_decision(hospital)
             if signed is not None:
-                found[hospital.email] = signed.decision
+                found[hospital] = signed.decision
         return found
 
     def participants(self) -> list[str]:
@@ -100,11 +100,11 @@ class Submission:
         self.federation.sync()
         decisions = self.decisions()
         rows = []
-        for hospital in self.federation._hospitals:
-            decision = decisions.get(hospital.email)
+        for hospital in self.federation.emails:
+            decision = decisions.get(hospital)
             rows.append(
                 {
-                    "hospital": hospital.label,
+                    "hospital": self.federation.label(hospital),
                     "decision": decision.verdict if decision else "waiting",
                     "rounds": decision.rounds if decision else None,
                     "expires": decision.expires_at.date().isoformat() if decision and decision.expires_at else "",
@@ -113,31 +113,26 @@ class Submission:
             )
         return pd.DataFrame(rows)
 
-    def wait(
-        self,
-        hospitals: int | None = None,
-        timeout: float = 3600,
-        on_change: Callable[[int, int], None] | None = None,
-    ) -> pd.DataFrame:
+    def wait(self, hospitals: int | None = None, timeout: float = 3600) -> pd.DataFrame:
         """Waits until `hospitals` have approved (all, when left out) and returns `status()`.
 
         Raises Unavailable when that has not happened in `timeout` seconds, or can't happen any more.
         """
-        total = len(self.federation._hospitals)
+        total = len(self.federation.emails)
         needed, until = hospitals or total, time.monotonic() + timeout
-        while True:
-            approved = len(self.participants())
-            denied = [e for e, d in self.decisions().items() if d.verdict != "approved"]
-            if on_change:
-                on_change(approved, needed)
-            if approved >= needed:
-                return self.status()
-            if total - len(denied) < needed:
-                names = ", ".join(f"{self.federation.label(e)} ({self.decisions()[e].reason})" for e in denied)
-                raise Unavailable(f"Too few hospitals are left: {names} did not approve.", "Read their reasons.")
-            if time.monotonic() > until:
-                raise Unavailable(f"{approved} of {needed} hospitals have approved so far.", "Wait again later.")
-            time.sleep(0.3)
+        with bar(f"approvals of {self.manifest.name}", needed) as advance_to:
+            while True:
+                approved = len(self.participants())
+                against = {e: d for e, d in self.decisions().items() if d.verdict != "approved"}
+                advance_to(min(approved, needed), "")
+                if approved >= needed:
+                    return self.status()
+                if total - len(against) < needed:
+                    names = ", ".join(f"{self.federation.label(e)} ({d.reason})" for e, d in against.items())
+                    raise Unavailable(f"Too few hospitals are left: {names} did not approve.", "Read their reasons.")
+                if time.monotonic() > until:
+                    raise Unavailable(f"{approved} of {needed} hospitals have approved so far.", "Wait again later.")
+                time.sleep(0.3)
 
     def _repr_html_(self) -> str:
         title = f"<p><b>{self.manifest.name}</b><br>study <code>{self.digest}</code></p>"

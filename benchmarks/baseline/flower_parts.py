@@ -33,7 +33,7 @@ def environment(folder: Path, binaries: Path, polling: float | None = None) -> d
 def save_rows(folder: Path, hospital: str) -> Path:
     """The hospital's rows in a file with an array a column."""
     path, table = folder / f"{hospital}.npz", workload.table(hospital)
-    np.savez(path, **{name: table[name].to_numpy() for name in table})
+    np.savez(path, allow_pickle=False, **{str(name): table[name].to_numpy() for name in table})
     return path
 
 

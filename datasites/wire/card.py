@@ -40,7 +40,7 @@ def verify_card(text: bytes, hospital: PublicIdentity) -> Card:
         content = json.loads(text)
         card = Card.model_validate(content["card"])
         signed = hospital.verify(CONTEXT, canonical_json(card.model_dump(mode="json")), str(content["signature"]))
-    except (ValueError, KeyError, TypeError, ValidationError):
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
         signed = False
     if not signed or card.hospital != hospital.email:
         raise Refused(f"The dataset shown for {hospital.email} is not signed by them.", "Ask them to publish it again.")

@@ -27,6 +27,8 @@ from datasites.wire import limits
 from policies.errors import Refused
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
+_JOB_FILE = re.compile(r"app_data/job/(inbox|review)/[^/]+/v\d{1,3}/[^/]+/.+")
+_RULES = "syft.pub.yaml"
 _MEMBER = "proposed_file_changes.json"
 
 
@@ -185,8 +187,14 @@ def _public_path(path: PurePath) -> bool:
 
 
 def writable(root: Path, path: str) -> bool:
-    """Whether `path` below `root` can be written or deleted as a file. Syft asks before each write (its
-    `pre_write_filter`): a datasite that names a file where a folder is would otherwise stop the sync with all."""
+    """Whether a datasite's news about `path` (its address first) may be written below `root`, a researcher's tree.
+
+    Syft asks this before each write (its `pre_write_filter`). Only files of jobs and permission files are written, and
+    only where no folder is: a datasite that could name a file as a folder would stop the researcher's sync with all.
+    """
+    inside = path.partition("/")[2]
+    if not _JOB_FILE.fullmatch(inside) and (PurePosixPath(path).name != _RULES or inside.startswith("public/")):
+        return False
     target = root / path
-    standing = next(place for place in target.parents if place.exists() or place == root)
+    standing = next((place for place in target.parents if place.exists()), root)
     return not target.is_dir() and (standing.is_dir() or standing == root)

@@ -1,4 +1,4 @@
-"""`python -m notebooks.demo`: three hospitals and a researcher, from private tables to a federated model and its plot."""
+"""`python -m notebooks.demo`: hospitals and a researcher, from private tables to a federated model and its plot."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from policies.errors import WardroundError
 from researcher.progress import bar
 
 CODE = Path(__file__).parents[1] / "readmission" / "study"
+# Test AUCs of this table move by 0.006 (standard deviation) from one split of the patients to another. With this split
+# a pooled logistic regression has the AUC that is documented for the real table, 0.671, so that figures can be compared.
+SPLIT_SEED = 52
 RESEARCHER = "ada@university.example.org"
 console = Console(highlight=False, width=110)
 
@@ -85,7 +88,7 @@ def _study(options: argparse.Namespace) -> wr.Study:
         code=CODE,
         dataset="readmissions",
         rounds=options.rounds,
-        config={"seed": options.seed, "split_seed": options.seed, "local_epochs": 1},
+        config={"seed": options.seed, "split_seed": SPLIT_SEED, "local_epochs": 1},
     )
 
 

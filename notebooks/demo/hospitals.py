@@ -3,6 +3,7 @@ data owner would."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -15,7 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.home import DatasiteHome
+from datasites.wire.files import write_atomically
+
 DICTIONARY = Path(__file__).parents[1] / "readmission" / "dictionary.toml"
+# A hospital makes its own secret key; the demo's is fixed, so that every run tests on the same patients.
+PSEUDONYM_KEY = hashlib.sha256(b"wardround demo").digest()
 _COMMAND = Path(sys.executable).parent / "wardround"
 
 
@@ -51,6 +57,7 @@ class Hospital:
 
     def create(self) -> None:
         self.command("init", "--email", self.email, "--store", self.store, "--name", self.label.title())
+        write_atomically(DatasiteHome(self.home).pseudonym_key, PSEUDONYM_KEY)
         self.command("publish", "--table", str(self.table), "--dictionary", str(DICTIONARY))
 
     def start(self) -> None:

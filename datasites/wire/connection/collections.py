@@ -10,7 +10,7 @@ from syft.sync.connections.base_connection import FileCollection
 
 from datasites.wire import keys, limits
 from datasites.wire.connection.base import Wiring
-from policies.errors import Refused
+from policies.errors import InvalidInput, Refused
 
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
 
@@ -23,11 +23,10 @@ def _described(wiring: Wiring, owner: str, prefix: str) -> list[FileCollection]:
     found = []
     for name in wiring.store.folders(keys.collections(owner)):
         folder = f"{keys.collections(owner)}/{name}"
-        raw = wiring.store.get(f"{folder}/.collection.json", limits.PUBLIC_BYTES)
         try:
-            meta = json.loads(raw or b"{}")
+            meta = json.loads(wiring.store.get(f"{folder}/.collection.json", limits.PUBLIC_BYTES) or b"{}")
             tag, content_hash = str(meta["tag"]), str(meta["content_hash"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError, InvalidInput):
             continue
         if meta.get("prefix") == prefix and _FILE.fullmatch(tag):
             shared = wiring.store.exists(f"{folder}/.any")
@@ -93,7 +92,11 @@ class Collections:
         return [{"file_id": n, "file_name": keys.last(n)} for n in names if _FILE.fullmatch(keys.last(n))]
 
     def watcher_download_collection_file(self: Wiring, file_id: str) -> bytes:
-        return self.store.get(file_id, limits.TWIN_BYTES) or b""
+        """Too large a file comes back empty and is then refused with its dataset: it must not stop the whole sync."""
+        try:
+            return self.store.get(file_id, limits.TWIN_BYTES) or b""
+        except InvalidInput:
+            return b""
 
     def watcher_download_collection(self, prefix: str, tag: str, content_hash: str, owner_email: str) -> dict[str, Any]:
         listed = self.watcher_get_collection_file_metadatas(prefix, tag, content_hash, owner_email)  # type: ignore[misc]

@@ -24,7 +24,7 @@ def published_document(wiring: Wiring, email: str) -> object | None:
     raw = wiring.store.get(f"{keys.participant(email)}/bundle.json", limits.PUBLIC_BYTES)
     try:
         return json.loads(raw) if raw else None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(f"The public keys published for {email} are not valid.") from None
 
 
