@@ -20,7 +20,7 @@ from researcher.progress import bar
 
 CODE = Path(__file__).parents[1] / "readmission" / "study"
 # Test AUCs of this table move by 0.006 (standard deviation) from one split of the patients to another. With this split
-# a pooled logistic regression has the AUC that is documented for the real table, 0.671, so that figures can be compared.
+# a pooled logistic regression has the AUC that is documented for the real table (0.671), so figures can be compared.
 SPLIT_SEED = 52
 RESEARCHER = "ada@university.example.org"
 console = Console(highlight=False, width=110)
