@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datasites.wire import keys
 from datasites.wire.arrays import Arrays
 from datasites.wire.contract import array_problems, metric_problems
-from datasites.wire.identity import Identity
+from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import PinnedPeers
@@ -45,6 +45,7 @@ class Exchange:
         self._study = manifest.digest
         self._identity, self._peers, self._store = identity, peers, store
         self._asked = (False, False)
+        self._public: dict[str, PublicIdentity] = {}
         self._longest_wait = _LOCAL_WAIT if store.url.startswith(("file:", "memory:")) else _REMOTE_WAIT
 
     def post(self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool) -> dict[str, str]:
@@ -53,7 +54,7 @@ class Exchange:
         for hospital in hospitals:
             request = RoundRequest(study=self._study, number=number, hospital=hospital, evaluate=evaluate, fit=fit)
             plaintext = encode_request(request, parameters)
-            sealed = self._identity.seal(self._peers.require(hospital), plaintext)
+            sealed = self._identity.seal(self._keys_of(hospital), plaintext)
             self._store.put(keys.round_down(self._study, hospital, number), sealed)
             digests[hospital] = request_digest(plaintext)
         return digests
@@ -75,6 +76,12 @@ class Exchange:
             if waiting:
                 time.sleep(wait)
 
+    def _keys_of(self, hospital: str) -> PublicIdentity:
+        # pinned keys do not change, and reading and checking them costs more than a round's cryptography
+        if hospital not in self._public:
+            self._public[hospital] = self._peers.require(hospital)
+        return self._public[hospital]
+
     def withdraw(self, number: int, hospitals: list[str]) -> None:
         """Removes a closed round's messages: a hospital that comes back late must not work on them any more."""
         self._store.delete(*(keys.round_down(self._study, hospital, number) for hospital in hospitals))
@@ -90,7 +97,7 @@ class Exchange:
     def _read(self, number: int, hospital: str, digest: str) -> Answer | None:
         try:
             raw = self._store.get(keys.round_up(self._study, number, hospital), ROUND_BYTES)
-            plaintext = self._identity.open(self._peers.require(hospital), raw or b"")
+            plaintext = self._identity.open(self._keys_of(hospital), raw or b"")
             reply, parameters, metrics = decode_reply(plaintext)
         except Unavailable:
             raise

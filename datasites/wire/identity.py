@@ -11,6 +11,7 @@ import json
 import re
 import stat
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,9 @@ class PublicIdentity:
             return cls(email, document)
         raise Refused(f"The public keys published for {email} are not valid.", "Ask them to publish their keys again.")
 
-    @property
+    @cached_property
     def bundle(self) -> Any:
+        """The document as the native library's object."""
         return syc.SyftPublicKeyBundle.from_did_document(self.document)
 
     @property
