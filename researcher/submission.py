@@ -154,7 +154,7 @@ class Submission:
                     hospital, str(package), job_name=self.manifest.job_name, entrypoint=ENTRY
                 )
             except FileExistsError:  # sent before; the hospital refuses what it has already, so sending again is safe
-                ref = client.job_client.manager.find_submission_ref(hospital, self.manifest.job_name)
+                ref = client.job_client.manager.new_submission_ref(hospital, self.manifest.job_name)
                 folder = client.job_client.manager.submission_dir(ref)
             client.sync_engine.push_job_files(folder)
 

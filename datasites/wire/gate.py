@@ -180,7 +180,7 @@ def check_events(plaintext: bytes, datasite: str) -> FileChangeEventsMessage:
 
 
 def _public_path(path: PurePath) -> bool:
-    inside = bool(path.parts) and not path.is_absolute() and not {"..", "private"} & set(path.parts)
+    inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and path.parts[0] != "private"
     # what a file system would refuse must not reach Syft, whose sync would stop with everybody
     short = len(str(path)) <= limits.PATH_CHARACTERS and all(len(part.encode()) <= 200 for part in path.parts)
     return inside and short and str(path).isprintable()

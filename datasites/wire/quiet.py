@@ -1,10 +1,11 @@
-"""Syft tells its users things by printing; what it says goes to the log instead."""
+"""Syft tells its users things by printing and warning; what it says goes to the log instead."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
+import warnings
 from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
@@ -15,8 +16,8 @@ def quiet() -> Iterator[None]:
     """Around any call of Syft's."""
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(said), warnings.catch_warnings(record=True, action="always") as warned:
             yield
     finally:
-        for line in said.getvalue().splitlines():
+        for line in (*said.getvalue().splitlines(), *(str(one.message) for one in warned or ())):
             log.debug("syft: %s", line)

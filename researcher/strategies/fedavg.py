@@ -35,9 +35,9 @@ class _WeightedMean:
     def add(self, update: Update) -> None:
         if update.num_examples < 1 or update.parameters.keys() != self._sums.keys():
             raise InvalidInput(f"The update of {update.hospital} does not fit the model.")
+        if other := [name for name, array in update.parameters.items() if array.shape != self._sums[name].shape]:
+            raise InvalidInput(f"The update of {update.hospital} has another shape for {', '.join(other)}.")
         for name, array in update.parameters.items():
-            if array.shape != self._sums[name].shape:
-                raise InvalidInput(f"The update of {update.hospital} has another shape for {name!r}.")
             self._sums[name] += array * np.float64(update.num_examples)
         self._weight += update.num_examples
 
@@ -48,4 +48,4 @@ class _WeightedMean:
 
 
 def _cast(mean: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return (mean if dtype.kind == "f" else np.rint(mean)).astype(dtype).reshape(mean.shape)
+    return np.asarray(mean if dtype.kind == "f" else np.rint(mean)).astype(dtype)  # NumPy makes scalars of () arrays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from syft.sync.events.file_change_event import FileChangeEvent, FileChangeEventsMessage
+from syft_rds.config import DATASET_COLLECTION_SPECS
 
 from datasites.wire import keys
 from datasites.wire.identity import Identity
@@ -18,6 +20,7 @@ from tests.attacks.world import ANN, HONEST, HOSTILE, Desk, Happened
 from tests.support.parties import Party
 
 FOREIGN = "is not signed by them for us"
+JOB = f"app_data/job/review/{ANN}/v1/job"
 OUTSIDE = "has a path outside the datasite's public tree"
 
 
@@ -67,9 +70,9 @@ def _raw(hospital: Party, data: bytes) -> None:
 
 def _wedged(desk: Desk) -> Happened:
     def happened() -> bool:
-        show(desk.honest, desk, news(HONEST, "public/news.txt", "good"))
+        show(desk.honest, desk, news(HONEST, f"{JOB}/news.txt", "good"))
         desk.sync()
-        return not desk.seen(HONEST, "public/news.txt").exists()
+        return not desk.seen(HONEST, f"{JOB}/news.txt").exists()
 
     return happened
 
@@ -82,8 +85,8 @@ def speaks_for_another_hospital(desk: Desk) -> Happened:
 
 @noted(OUTSIDE)
 def climbs_into_anothers_tree(desk: Desk) -> Happened:
-    show(desk.hostile, desk, news(HOSTILE, f"../{HONEST}/public/twin.csv"))
-    return desk.seen(HONEST, "public/twin.csv").exists
+    show(desk.hostile, desk, news(HOSTILE, f"../{HONEST}/{JOB}/x"))
+    return desk.seen(HONEST, f"{JOB}/x").exists
 
 
 @noted(OUTSIDE)
@@ -101,7 +104,7 @@ def writes_into_the_private_tree(desk: Desk) -> Happened:
 
 @noted("holds a file without content")
 def sends_a_file_without_content(desk: Desk) -> Happened:
-    show(desk.hostile, desk, news(HOSTILE, "public/x.txt", None))
+    show(desk.hostile, desk, news(HOSTILE, f"{JOB}/x.txt", None))
     return _wedged(desk)
 
 
@@ -113,30 +116,30 @@ def names_a_path_too_long_for_the_disk(desk: Desk) -> Happened:
 
 @noted(OUTSIDE)
 def names_a_path_that_no_disk_takes(desk: Desk) -> Happened:
-    show(desk.hostile, desk, news(HOSTILE, "public/a\0b"))
+    show(desk.hostile, desk, news(HOSTILE, f"{JOB}/a\0b"))
     return _wedged(desk)
 
 
 @noted("")
 def names_a_file_as_a_folder(desk: Desk) -> Happened:
-    show(desk.hostile, desk, news(HOSTILE, "public/a"))
-    show(desk.hostile, desk, news(HOSTILE, "public/a/b"))
+    show(desk.hostile, desk, news(HOSTILE, f"{JOB}/a"))
+    show(desk.hostile, desk, news(HOSTILE, f"{JOB}/a/b"))
     return _wedged(desk)
 
 
 @noted("")
 def names_a_folder_as_a_file(desk: Desk) -> Happened:
-    show(desk.hostile, desk, news(HOSTILE, "public/a/b"))
-    show(desk.hostile, desk, news(HOSTILE, "public"))
+    show(desk.hostile, desk, news(HOSTILE, f"{JOB}/a/b"))
+    show(desk.hostile, desk, news(HOSTILE, JOB))
     return _wedged(desk)
 
 
 @noted("has a time that is not a number")
 def dates_its_news_beyond_all_numbers(desk: Desk) -> Happened:
     """Stock Syft takes it, and then no later news of that hospital is ever newer."""
-    text = re.sub(r'"timestamp":[0-9.e+]+', '"timestamp":1e999', news(HOSTILE, "public/x.txt").model_dump_json())
+    text = re.sub(r'"timestamp":[0-9.e+]+', '"timestamp":1e999', news(HOSTILE, f"{JOB}/x.txt").model_dump_json())
     _raw(desk.hostile, desk.hostile.identity.seal(desk.ann.identity.public, packed(text.encode())))
-    return desk.seen(HOSTILE, "public/x.txt").exists
+    return desk.seen(HOSTILE, f"{JOB}/x.txt").exists
 
 
 @noted(FOREIGN)
@@ -147,20 +150,20 @@ def posts_garbage(desk: Desk) -> Happened:
 
 @noted(FOREIGN)
 def posts_without_signature_and_encryption(desk: Desk) -> Happened:
-    _raw(desk.hostile, news(HOSTILE, "public/x.txt").as_compressed_data())
+    _raw(desk.hostile, news(HOSTILE, f"{JOB}/x.txt").as_compressed_data())
     return _wedged(desk)
 
 
 @noted(FOREIGN)
 def a_stranger_posts_into_its_outbox(desk: Desk) -> Happened:
     stranger = Identity.create(HOSTILE, desk.folder / "stranger.json")
-    _raw(desk.hostile, stranger.seal(desk.ann.identity.public, news(HOSTILE, "public/x.txt").as_compressed_data()))
+    _raw(desk.hostile, stranger.seal(desk.ann.identity.public, news(HOSTILE, f"{JOB}/x.txt").as_compressed_data()))
     return _wedged(desk)
 
 
 @noted(FOREIGN)
 def the_store_moves_news_to_another_outbox(desk: Desk) -> Happened:
-    data = news(HONEST, "public/x.txt").as_compressed_data()
+    data = news(HONEST, f"{JOB}/x.txt").as_compressed_data()
     _raw(desk.hostile, desk.honest.identity.seal(desk.ann.identity.public, data))
     return _wedged(desk)
 
@@ -171,3 +174,22 @@ def publishes_a_version_that_cannot_be_read(desk: Desk) -> Happened:
     text = ", ".join(f'"{field}": "newest"' for field in (*fields, "min_supported_protocol_version"))
     desk.hostile.store.put(f"{keys.participant(HOSTILE)}/version.json", f"{{{text}}}".encode())
     return _wedged(desk)
+
+
+@noted("")
+def puts_a_file_where_its_datasets_go(desk: Desk) -> Happened:
+    show(desk.hostile, desk, news(HOSTILE, "public"))
+    desk.sync()
+    collection(desk, "twins")
+    return _wedged(desk)
+
+
+def collection(desk: Desk, tag: str, description: bytes = b"", data: bytes = b"x") -> None:
+    """A dataset of the hostile hospital's that is shared with the researcher."""
+    prefix = DATASET_COLLECTION_SPECS[0].prefix
+    folder = f"{keys.collections(HOSTILE)}/{keys.encode(f'{prefix}_{tag}_0')}"
+    meta = {"prefix": prefix, "tag": tag, "content_hash": "0"}
+    store = desk.hostile.store
+    store.put(f"{folder}/.collection.json", description or json.dumps(meta).encode())
+    store.put(f"{folder}/acl/{keys.encode(ANN)}", b"")
+    store.put(f"{folder}/data/twin.csv", data)

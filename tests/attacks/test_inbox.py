@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from datasites.wire import keys
-from tests.attacks.inbox import ATTACKS, REFUSED_BY_BOTH, Attack
+from tests.attacks.inbox import content, forged, poison, refused
+from tests.attacks.inbox.attack import Attack
 from tests.attacks.world import EVE, OWNER, Ward
 
+ATTACKS = [*forged.ATTACKS, *poison.ATTACKS, *content.ATTACKS]
 MakeWard = Callable[[bool], Ward]
 
 
@@ -21,7 +23,7 @@ def test_stock_syft_falls(attack: Attack, new_ward: MakeWard) -> None:
     assert happened()
 
 
-@pytest.mark.parametrize("attack", REFUSED_BY_BOTH, ids=str)
+@pytest.mark.parametrize("attack", refused.ATTACKS, ids=str)
 def test_stock_syft_stands_too(attack: Attack, new_ward: MakeWard) -> None:
     ward = new_ward(False)
     happened = attack.act(ward)
@@ -29,7 +31,7 @@ def test_stock_syft_stands_too(attack: Attack, new_ward: MakeWard) -> None:
     assert not happened()
 
 
-@pytest.mark.parametrize("attack", [*ATTACKS, *REFUSED_BY_BOTH], ids=str)
+@pytest.mark.parametrize("attack", [*ATTACKS, *refused.ATTACKS], ids=str)
 def test_ours_stands(attack: Attack, new_ward: MakeWard) -> None:
     ward = new_ward(True)
     happened = attack.act(ward)

@@ -39,7 +39,7 @@ description = "Back within 30 days."
 def _publish(ward: Ward) -> Path:
     """Where zoe finds the dataset once she has synced."""
     with quiet():
-        publish_twin(ward.owner.client, ward.owner.identity, "Ward", Dictionary.from_toml(STAYS))
+        publish_twin(ward.owner.client, ward.owner.identity, "Ward", Dictionary.from_toml(STAYS), seed=0)
     return ward.zoe.home.syftbox / OWNER / "public" / "syft_datasets" / "stays"
 
 
@@ -64,10 +64,12 @@ def test_a_dataset_changed_in_the_store_is_not_opened(ward: Ward, file: str) -> 
     folder = _publish(ward)
     key = f"{_collection(ward)}/data/{file}"
     good = ward.owner.store.get(key) or b""
-    ward.owner.store.put(key, good.replace(b"age", b"aged", 1) if file != "card.json" else good.replace(b"Ward", b"Bard"))
+    ward.owner.store.put(
+        key, good.replace(b"age", b"aged", 1) if file != "card.json" else good.replace(b"Ward", b"Bard")
+    )
     ward.zoe.sync()
     assert (folder / file).read_bytes() != good  # Syft hands it on as it lies in the store
-    with pytest.raises(Refused, match="changed after|not signed"):
+    with pytest.raises(Refused, match=r"changed after|not signed"):
         _open(ward, folder)
 
 

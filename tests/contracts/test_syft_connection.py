@@ -48,7 +48,7 @@ def _submit(ada: Party, folder: Path, name: str) -> None:
 
 def test_the_whole_loop(owner: Party, ada: Party, tmp_path: Path) -> None:
     with quiet():
-        publish_twin(owner.client, owner.identity, "Ward", Dictionary.from_toml(STAYS))
+        publish_twin(owner.client, owner.identity, "Ward", Dictionary.from_toml(STAYS), seed=0)
     befriend(owner, ada)
     assert owner.connection.peers.accepted() == [ADA]
     assert owner.connection.peers.require(ADA).fingerprint == ada.identity.public.fingerprint

@@ -79,9 +79,7 @@ class PlainConnection(ObjectStoreConnection):
         names = self.store.names(f"{_folder(owner_email, prefix, tag, content_hash)}/data")
         return [{"file_id": name, "file_name": keys.last(name)} for name in names]
 
-    def owner_upload_collection_files(
-        self, prefix: str, tag: str, content_hash: str, files: dict[str, bytes]
-    ) -> None:
+    def owner_upload_collection_files(self, prefix: str, tag: str, content_hash: str, files: dict[str, bytes]) -> None:
         for name, data in files.items():
             self.store.put(f"{_folder(self.email, prefix, tag, content_hash)}/data/{keys.encode(name)}", data)
 

@@ -58,8 +58,8 @@ def serve_s3(folder: Path) -> Iterator[S3]:
             _wait_for(port, process)
             yield S3(f"http://127.0.0.1:{port}")
         finally:
-            process.terminate()
-            process.wait(10)
+            process.kill()
+            process.wait()
 
 
 def _free_port() -> int:
