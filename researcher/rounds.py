@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 from datasites.wire.reasons import FINAL
 from policies.errors import InvalidInput
@@ -121,7 +122,10 @@ class Rounds:
         records = [record_of(h, answers.get(h), number, checkpoint.round, fit, self._deadline) for h in asked]
         usable = sum(1 for answer in answers.values() if answer.usable)
         if usable < self._min(len(hospitals)):
-            self._give_up(checkpoint, number, records, usable, fit)
+            if any(not answer.usable for answer in answers.values()):
+                self._close(replace(checkpoint, messages=number), records)
+            # else all that is missing are answers that may still come to this very message, at no cost to the others
+            self._give_up(checkpoint.round, records, usable, fit)
         after = Checkpoint(
             round=checkpoint.round + fit,
             messages=number,
@@ -131,15 +135,11 @@ class Rounds:
         self._close(after, records)
         return after
 
-    def _give_up(
-        self, checkpoint: Checkpoint, number: int, records: list[dict[str, Any]], usable: int, fit: bool
-    ) -> None:
-        """The state stays as it was, the message's number is used up, and the researcher is told who failed why."""
-        kept = Checkpoint(checkpoint.round, number, checkpoint.evaluated, checkpoint.parameters)
-        self._close(kept, records)
+    def _give_up(self, trained: int, records: list[dict[str, Any]], usable: int, fit: bool) -> NoReturn:
+        """The state stays as it was, and the researcher is told who failed why."""
         label = self.submission.federation.label
         why = " ".join(f"{label(r['hospital'])}: {r['problem']}" for r in records if r["problem"])
-        what = f"Round {checkpoint.round + 1}" if fit else "The last evaluation"
+        what = f"Round {trained + 1}" if fit else "The last evaluation"
         raise RoundFailed(f"{what} had {usable} usable answers. {why}", "The state before it is kept; run() goes on.")
 
     def _close(self, checkpoint: Checkpoint, records: list[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from datasites.wire.reasons import Reason
 from policies.errors import Refused
 
 RoundNumber = Annotated[int, Field(ge=1, le=999_999)]
+Count = Annotated[int, Field(ge=1, lt=2**53)]  # exact as a float64 weight
 Metrics = dict[str, float]
 _FIT, _METRIC = "parameters/", "metric/"
 Model = TypeVar("Model", bound=Frozen)
@@ -42,12 +43,12 @@ class RoundRequest(Frozen):
 
 
 class FitReport(Frozen):
-    num_examples: Annotated[int, Field(ge=1)]
+    num_examples: Count
     metrics: Metrics
 
 
 class EvaluateReport(Frozen):
-    num_examples: Annotated[int, Field(ge=1)]
+    num_examples: Count
     metrics: Metrics
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import pytest
@@ -118,7 +117,7 @@ def test_a_revocation_stops_a_running_round(world: World, background) -> None:
     assert problems(result, "south") == [Reason.REVOKED.text]
     assert south.datasite.state.used(study.digest) == (0, 0)
     wait_for(lambda: not (south.folder(study) / "table.parquet").exists(), "the table's view to be removed")
-    wait_for(lambda: not workers_of(south.folder(study)), "the study's process to end")
+    wait_for(lambda: not south.workers(study), "the study's process to end")
 
 
 def test_an_approval_ends_when_it_expires_even_in_the_middle_of_a_round(world: World, background) -> None:
@@ -170,6 +169,28 @@ def test_an_approved_copy_changed_on_the_hospitals_disk_is_refused(world: World)
     assert same_bits(result.parameters, expected_state([north.table], [1]))
 
 
+def test_decisions_given_while_the_agent_syncs_do_not_disturb_it(world: World) -> None:
+    """Syft's sync fails on a file that comes or goes meanwhile; commands and agent take turns."""
+    north, south = world.hospitals
+    study = world.submit(rounds=1)
+    south.approve(study)
+    north.wait_for_submission(study)
+    for _ in range(30):
+        north.datasite.approve(study.manifest.job_name)
+        north.datasite.revoke(study.manifest.job_name, reason="Not yet.")
+    north.datasite.approve(study.manifest.job_name)
+
+    def last() -> bool:
+        study.federation.sync()
+        decision = study.decisions().get(north.email)
+        return decision is not None and decision.number == 61
+
+    wait_for(last, "the last decision to arrive")
+    assert wr.Rounds(study).run().round == 1
+    north.wait_until_serving()
+    assert "the sync failed" not in north.log.read_text()
+
+
 def test_two_studies_at_once(world: World, background) -> None:
     first = world.approved(rounds=4, config={"pause": 0.05})
     second = world.approved(rounds=3, config={"pause": 0.05})
@@ -177,16 +198,3 @@ def test_two_studies_at_once(world: World, background) -> None:
     tables = [h.table for h in world.hospitals]
     for messages, running in (([1, 2, 3, 4], results[0]), ([1, 2, 3], results[1])):
         assert same_bits(running.result(PATIENCE).parameters, expected_state(tables, messages))
-
-
-def workers_of(folder: os.PathLike[str]) -> list[str]:
-    """Processes whose command line names the folder."""
-    found = []
-    for entry in os.scandir("/proc"):
-        try:
-            with open(f"{entry.path}/cmdline", "rb") as stream:
-                if os.fsencode(folder) in stream.read():
-                    found.append(entry.name)
-        except OSError:
-            continue
-    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 import researcher as wr
-from datasites.wire import keys
+from datasites.wire import keys, quarantine
 from datasites.wire.reasons import Reason
 from policies.errors import WardroundError
 from tests.support.federation import PATIENCE, WARDROUND, World, expected_state, load_study, same_bits, wait_for
@@ -43,12 +42,12 @@ def test_an_exceptions_text_never_leaves_the_hospital(world: World) -> None:
     assert not same_bits(result.parameters, after_first)  # both took part in round 2
 
 
-@pytest.mark.parametrize(("act", "reason"), [("shape", Reason.CONTRACT), ("metric", Reason.CONTRACT)])
-def test_an_output_outside_the_contract_stays(world: World, act: str, reason: Reason) -> None:
+@pytest.mark.parametrize("act", ["shape", "metric"])
+def test_an_output_outside_the_contract_stays(world: World, act: str) -> None:
     north, _ = world.hospitals
     study = world.approved(rounds=1, config=acting(act, [1]))
     result = wr.Rounds(study, min_hospitals=1).run()
-    assert problems(result, "south") == [reason.text]
+    assert problems(result, "south") == [Reason.CONTRACT.text]
     assert same_bits(result.parameters, expected_state([north.table], [1]))
 
 
@@ -56,8 +55,7 @@ def test_nan_stays(world: World) -> None:
     north, _ = world.hospitals
     study = world.approved(rounds=1, config=acting("nan", [1]))
     result = wr.Rounds(study, min_hospitals=1).run()
-    assert problems(result, "south") in ([Reason.CONTRACT.text], [Reason.BAD_OUTPUT.text])
-    assert np.isfinite(result.parameters["b"])
+    assert problems(result, "south") == [Reason.BAD_OUTPUT.text]
     assert same_bits(result.parameters, expected_state([north.table], [1]))
 
 
@@ -129,7 +127,6 @@ def test_a_hospital_that_is_offline_misses_a_round_and_takes_part_again(world: W
     assert result.round == 3
     assert f"fit {number}" not in south.study_log(study)
     assert f"fit {number + 1}" in south.study_log(study)
-    assert not list(south.home.quarantine.glob("*")) or not refused(world)
     assert f"fit {number}" in north.study_log(study)
 
 
@@ -162,20 +159,15 @@ def test_two_agents_on_one_home_are_refused(world: World) -> None:
     home = str(world.hospitals[0].home.path)
     done = subprocess.run([*WARDROUND, "serve", "--home", home], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 3
-    assert done.stderr.startswith("Refused: Another agent is serving")
+    assert done.stderr.startswith("Error: Another agent is serving")
     assert "Traceback" not in done.stderr
     assert world.hospitals[0].home.heartbeat.exists()
 
 
-def refused(world: World) -> list[dict[str, str]]:
-    from datasites.wire import quarantine
-
-    return [note for h in world.hospitals for note in quarantine.notes(h.home.quarantine)]
-
-
-def test_nothing_that_these_tests_did_was_quarantined(world: World) -> None:
+def test_nothing_that_these_tests_did_was_quarantined_or_upset_an_agent(world: World) -> None:
     """Honest traffic, with crashes, withdrawals and revocations, never looks like an attack."""
-    assert refused(world) == []
+    assert not any("Traceback" in h.log.read_text() for h in world.hospitals)
+    assert [note for h in world.hospitals for note in quarantine.notes(h.home.quarantine)] == []
 
 
 def everything_readable(world: World) -> bytes:
@@ -191,10 +183,3 @@ def everything_readable(world: World) -> bytes:
                 continue
     assert opened
     return b"\0".join(contents + opened)
-
-
-def test_threads_are_not_left_behind(world: World) -> None:
-    study = world.approved(rounds=1)
-    before = threading.active_count()
-    wr.Rounds(study).run()
-    assert threading.active_count() <= before

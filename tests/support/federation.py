@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -30,12 +31,12 @@ WARDROUND = [sys.executable, "-c", "from datasites.cli import main; main()", "da
 _QUICK = {"WARDROUND_SYNC_SECONDS": "0.2", "WARDROUND_POLL_SECONDS": "0.1"}
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE, pause: float = 0.02) -> Any:
     """The first true value of `condition`."""
     until = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < until, f"still waiting for: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
     return value
 
 
@@ -84,13 +85,13 @@ def same_bits(left: Arrays, right: Arrays) -> bool:
 class Hospital:
     """One datasite and its agent's process."""
 
-    def __init__(self, home: Path, label: str, site: int, rows: int, store: str, env: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, label: str, site: int, rows: int, store: str) -> None:
         self.label, self.email = label, f"do@{label}.org"
         self.table = stays(site, rows)
         self.source = home.with_suffix(".csv")
         self.table.to_csv(self.source, index=False)
         self.log = home.with_suffix(".log")
-        self._env = {**os.environ, **_QUICK, **env}
+        self._env = {**os.environ, **_QUICK}
         self._agent: subprocess.Popen[bytes] | None = None
         self.datasite = Datasite.create(home, self.email, store, name=label.title())
         self.home = self.datasite.home
@@ -135,6 +136,15 @@ class Hospital:
         path = self.folder(study) / "study.log"
         return path.read_text() if path.exists() else ""
 
+    def workers(self, study: wr.Submission) -> list[str]:
+        """The study's processes here: those that have its folder on their command line."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.fsencode(self.folder(study)) in (entry / "cmdline").read_bytes():
+                    found.append(entry.name)
+        return found
+
     def approve(self, study: wr.Submission, **limits: Any) -> None:
         self.wait_for_submission(study)
         self.datasite.approve(study.manifest.job_name, **limits)
@@ -156,12 +166,12 @@ def _entry(hospital: Hospital) -> str:
 class World:
     """Hospitals that share a store with one researcher, who is accepted by all of them."""
 
-    def __init__(self, root: Path, store: str = "", sites: int = 2, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, root: Path, store: str = "", sites: int = 2) -> None:
         self.root = root
         self.store = store or f"file://{root}/store"
         labels = ("north", "south", "east")[:sites]
         self.hospitals = [
-            Hospital(root / label, label, i, 20 * i + 10, self.store, env or {}) for i, label in enumerate(labels, 1)
+            Hospital(root / label, label, i, 20 * i + 10, self.store) for i, label in enumerate(labels, 1)
         ]
         self.file = root / "federation.toml"
         self.file.write_text("\n".join([f'store = "{self.store}"', *map(_entry, self.hospitals)]))
@@ -169,11 +179,11 @@ class World:
         self._rehearsal: wr.Rehearsal | None = None
         self._names = 0
 
-    def open(self, email: str = "ada@uni.org") -> World:
+    def open(self, email: str = "ada@uni.org", store_options: Mapping[str, Any] | None = None) -> World:
         for hospital in self.hospitals:
             hospital.publish()
             hospital.start()
-        self.researcher = wr.connect(self.file, email, home=self.root / "ada")
+        self.researcher = wr.connect(self.file, email, home=self.root / "ada", store_options=store_options)
         for hospital in self.hospitals:
             wait_for(lambda h=hospital: email in set(h.datasite.peer_requests()["researcher"]), "the peer request")
             hospital.datasite.trust(email, self.researcher.fingerprint)
