@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from datasites.agent.admission import refusal
+from datasites.agent.recovery import finish_interrupted_sync
 from datasites.agent.session import StudySession
 from datasites.agent.workbench import Workbench
 from datasites.approval.office import Office
@@ -43,6 +44,7 @@ class Agent:
         """Runs until `stopping` is set. Raises Refused when another agent serves this home."""
         with self._alone():
             self._identity = Identity.load(self.settings.email, self.home.keys)
+            finish_interrupted_sync(self.home, self.settings.email)
             self._client = login(
                 self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options
             )
