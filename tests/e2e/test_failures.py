@@ -112,12 +112,11 @@ def test_a_disk_that_refuses_to_write_fails_the_round_and_not_the_agent(world: W
 def test_a_hospital_that_is_offline_misses_a_round_and_takes_part_again(world: World) -> None:
     north, south = world.hospitals
     study = world.approved(rounds=3)
-    rounds = wr.Rounds(study, min_hospitals=1, deadline=4)
-    rounds.run(rounds=1)
+    wr.Rounds(study, deadline=PATIENCE).run(rounds=1)
     south.kill()
     began = time.monotonic()
     missed = wr.Rounds(study, min_hospitals=1, deadline=3, evaluate=False).run(rounds=1)
-    assert 3 <= time.monotonic() - began < 8
+    assert 3 <= time.monotonic() - began < PATIENCE
     assert problems(missed, "south") == ["No answer within 3 seconds."]
     number = study.journal.checkpoint().messages
     assert not world.researcher.store.exists(keys.round_down(study.digest, south.email, number))  # withdrawn
@@ -130,11 +129,13 @@ def test_a_hospital_that_is_offline_misses_a_round_and_takes_part_again(world: W
     assert f"fit {number}" in north.study_log(study)
 
 
+@pytest.mark.slow
 def test_a_late_answer_changes_nothing(world: World) -> None:
     north, south = world.hospitals
-    study = world.approved(rounds=2, config={**acting("sleep", [1]), "seconds": 3})
-    result = wr.Rounds(study, min_hospitals=1, deadline=1.5, evaluate=False).run(rounds=1)
-    assert problems(result, "south") == ["No answer within 1.5 seconds."]
+    study = world.approved(rounds=2, config={**acting("sleep", [1]), "seconds": 18})
+    # long enough for the other hospital's worker to start on a busy machine
+    result = wr.Rounds(study, min_hospitals=1, deadline=12, evaluate=False).run(rounds=1)
+    assert problems(result, "south") == ["No answer within 12 seconds."]
     assert same_bits(result.parameters, expected_state([north.table], [1]))
     wait_for(lambda: south.datasite.state.last_round(study.digest) == 1, "the late answer")
     result = wr.Rounds(study, evaluate=False).run()
