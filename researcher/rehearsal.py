@@ -37,17 +37,23 @@ _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secr
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came out on the mock twins. `table` has one row per hospital; its metrics are of invented rows."""
+    """What came out on the mock twins. `table` has one row per hospital; its metrics are of invented rows.
+
+    `sandbox` names what confined the code; hospitals use "bubblewrap" or "Landlock", and code that passes in the one
+    or with "process limits" alone may meet a refusal there that it did not meet here.
+    """
 
     study: Study
     fingerprint: str
     contract: OutputContract
     initial: Arrays
     table: pd.DataFrame
+    sandbox: str
 
     def _repr_html_(self) -> str:
         size = f"<p>Worst case leaving a hospital per round: {self.contract.max_bytes:,} bytes.</p>"
-        return str(self.table.to_html(index=False)) + size
+        where = f"<p>Rehearsed in: {self.sandbox}; hospitals use bubblewrap or Landlock.</p>"
+        return str(self.table.to_html(index=False)) + size + where
 
 
 def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
@@ -68,7 +74,7 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     if contract is None or initial is None:
         raise RehearsalFailed("Nothing was rehearsed.")
     fingerprint = study.fingerprint(datasets[0].dictionary)
-    return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows))
+    return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows), default_sandbox(private=False).name)
 
 
 def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays, Outcome, Outcome]:
@@ -97,7 +103,7 @@ def _call(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, Out
         scratch=root / "scratch",
         log=root / "log",
         limits=limits,
-        sandbox=default_sandbox(),
+        sandbox=default_sandbox(private=False),
     ) as worker:
         if missing := {"initialize", "fit", "evaluate"} - worker.functions:
             raise InvalidInput(f"study.py does not define {', '.join(sorted(missing))}.")

@@ -5,8 +5,11 @@ Only what carries the model between the hospitals and the researcher differs, so
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from notebooks.readmission.synthetic import generate
+from notebooks.readmission import synthetic
 
 Arrays = dict[str, np.ndarray]
 
@@ -57,8 +60,17 @@ def study() -> ModuleType:
 
 
 def source(hospital: str) -> pd.DataFrame:
-    """20,000 encounters as a hospital stores them: the dictionary's columns and `patient_id`."""
-    return generate([hospital], ROWS, SEED)[hospital]
+    """20,000 encounters as a hospital stores them: the dictionary's columns and `patient_id`.
+
+    Made once and then read from a file, since no compared system has to invent its data while it is timed.
+    """
+    version = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()[:12]
+    file = Path(tempfile.gettempdir()) / f"wardround-benchmark-{hospital}-{ROWS}-{SEED}-{version}.parquet"
+    if not file.exists():
+        draft = file.with_suffix(f".{os.getpid()}")
+        synthetic.generate([hospital], ROWS, SEED)[hospital].to_parquet(draft, index=False)
+        draft.rename(file)
+    return pd.read_parquet(file)
 
 
 def table(hospital: str) -> pd.DataFrame:

@@ -90,7 +90,7 @@ class Workbench:
             scratch=private_folder(self._scratch),
             log=self.folder / "study.log",
             limits=self.limits,
-            sandbox=default_sandbox(),
+            sandbox=default_sandbox(private=True),
         )
         return self._worker
 

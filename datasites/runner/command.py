@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from datasites.runner.limits import Limits
+from datasites.runner.sandbox.base import Inside
 
 STUDY_MODULE = "study"
 
@@ -21,7 +22,9 @@ class Assignment(BaseModel):
     table: Path  # Parquet: the approved columns and `patient`
     tasks: int  # file descriptor to read tasks from
     replies: int  # file descriptor to write replies to
+    scratch: Path  # emptied after each call
     limits: Limits
+    inside: Inside
 
     def argv(self) -> list[str]:
         """Isolated from environment variables, user packages and the working folder; writes no bytecode."""

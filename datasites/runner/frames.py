@@ -46,11 +46,26 @@ def write_frame(descriptor: int, blob: bytes, wait: Wait = blocking) -> None:
             raise Closed from None
 
 
-def has_input(descriptor: int) -> bool:
-    """Whether bytes can be read now. A closed pipe has none."""
+def copy_frame(source: int, target: int) -> None:
+    """Moves one whole frame between pipes in blocking mode, without looking at it. Raises Closed."""
+    head = _read(source, _LENGTH.size, blocking)
+    (missing,) = _LENGTH.unpack(head)
+    try:
+        os.write(target, head)  # so few bytes are written whole
+        while missing:
+            moved = os.splice(source, target, min(missing, 1 << 20))
+            if moved == 0:
+                raise Closed
+            missing -= moved
+    except BrokenPipeError:
+        raise Closed from None
+
+
+def has_input(descriptor: int, seconds: float = 0) -> bool:
+    """Whether bytes can be read now, or within `seconds`. A closed pipe has none."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return any(event & select.POLLIN for _, event in poll.poll(0))
+    return any(event & select.POLLIN for _, event in poll.poll(seconds * 1000))
 
 
 def _read(descriptor: int, length: int, wait: Wait) -> bytes:

@@ -30,7 +30,15 @@ def spawn(
         our_replies, their_replies = _pipe(ours, theirs)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         theirs.callback(os.close, output)
-        assignment = Assignment(code=code, table=table, tasks=their_tasks, replies=their_replies, limits=limits)
+        assignment = Assignment(
+            code=code,
+            table=table,
+            tasks=their_tasks,
+            replies=their_replies,
+            scratch=scratch,
+            limits=limits,
+            inside=sandbox.inside,
+        )
         process = _start(
             sandbox.command(assignment.argv(), (code, table), scratch, limits),
             cwd=scratch,

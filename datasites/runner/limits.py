@@ -13,9 +13,12 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    memory_bytes: int = Field(8 * GIB, ge=256 * MIB, description="Greatest address space of each process.")
+    memory_bytes: int = Field(8 * GIB, ge=256 * MIB, description="Address space of each process; memory of all.")
     seconds_per_round: float = Field(3600, gt=0, description="Longest time for one call.")
     start_seconds: float = Field(120, gt=0, description="Longest time to import the study's code and read the table.")
     output_bytes: int = Field(256 * MIB, ge=1024, description="Greatest reply to one call, names and metrics included.")
     file_bytes: int = Field(64 * MIB, ge=4096, description="Greatest size of any one file it writes; the log too.")
+    scratch_bytes: int = Field(
+        512 * MIB, ge=MIB, description="Size of all its files together, where they are in memory."
+    )
     processes: int = Field(64, ge=1, description="Processes and threads it may add to those its user already has.")

@@ -1,99 +1,106 @@
-"""The inside of a worker: confines itself, loads the study and its table, then answers tasks until its pipe closes.
+"""The inside of a worker: loads the table and libraries, then has each task done by a process of its own.
 
-Started by `process.Worker` as `python -I -m datasites.runner.worker ASSIGNMENT`; not for use by hand.
+Started by `process.Worker` as `python -I -m datasites.runner.worker ASSIGNMENT`; not for use by hand. Nothing of the
+study's is ever run in this process: it is the one that every call is forked from.
 """
 
 from __future__ import annotations
 
-import importlib
+import gc
 import os
+import signal
 import sys
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+import warnings
 
-import pandas as pd
+from datasites.runner import leftovers, log
+from datasites.runner.cell import Cell, Ended
+from datasites.runner.command import Assignment
+from datasites.runner.frames import Closed, copy_frame, has_input, read_frame, write_frame
+from datasites.runner.preload import preload, reseed, warm_up
+from datasites.runner.sandbox import privileges, rlimits
+from datasites.runner.sandbox.confine import Confinement
+from datasites.runner.study import LOAD, Study
 
-from datasites.runner import log
-from datasites.runner.command import STUDY_MODULE, Assignment
-from datasites.runner.errors import Code
-from datasites.runner.frames import Closed, read_frame, write_frame
-from datasites.runner.replies import TASKS, Task, encode_error, encode_ready, encode_result
-from datasites.runner.sandbox import rlimits
-from datasites.wire.arrays import unpack
-
+_IDLE_SECONDS = 0.02  # then the next process is forked; in a hurry it is forked while the study computes
 _MAX_TASK = 1 << 62  # what the agent sends is the agent's affair
-_ERRORS = {code: encode_error(code) for code in Code}  # made now: there may be no memory for it then
 
 
 def main() -> None:
     """Runs the worker; returns when the agent closes its end."""
     assignment = Assignment.model_validate_json(sys.argv[1])
     for descriptor in (assignment.tasks, assignment.replies):
-        os.set_inheritable(descriptor, False)  # a child of the study must not hold the pipes open
+        os.set_inheritable(descriptor, False)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
     rlimits.die_with_parent(assignment.tasks)
     rlimits.apply(assignment.limits)
-    log.redirect(assignment.limits.file_bytes)
+    privileges.adopt_orphans()
+    # libraries have threads of their own by now, none of which runs Python
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     try:
-        _serve(assignment)
+        _Worker(assignment).serve()
     except Closed:
-        os._exit(0)  # the study's atexit hooks and threads have no say in this
+        status = 0
+    except leftovers.StillThere:
+        status = 1
+    except Ended as ended:
+        status = ended.status
+    os._exit(status)
 
 
-def _serve(assignment: Assignment) -> None:
-    study = _Study(assignment)
-    write_frame(assignment.replies, _reply(study.load))
-    while True:  # after a failure to load, the agent sends nothing more
-        blob = read_frame(assignment.tasks, _MAX_TASK)
-        write_frame(assignment.replies, _reply(partial(study.run, blob)))
-
-
-class _Study:
-    """The study's module and its table, kept over all rounds."""
-
+class _Worker:
     def __init__(self, assignment: Assignment) -> None:
-        self._assignment = assignment
+        self._tasks, self._replies = assignment.tasks, assignment.replies
+        self._scratch, self._limits = assignment.scratch, assignment.limits
+        self._keeper = log.Keeper(1, assignment.limits.file_bytes)
+        self._confinement = Confinement(assignment.inside, (assignment.code, assignment.table), assignment.scratch)
+        preload(assignment.code)
+        self._study = Study(assignment.code, assignment.table)
+        privileges.unreadable()
+        gc.freeze()  # collecting garbage in a forked process then copies less
+        self._spare: Cell | None = None
 
-    def load(self) -> bytes:
-        if pd.__version__.startswith("2."):  # from 3 on it is always so, and the option is deprecated
-            pd.set_option("mode.copy_on_write", True)
-        self._table = pd.read_parquet(self._assignment.table, use_threads=False)
-        sys.path.insert(0, str(self._assignment.code))
-        self._module = importlib.import_module(STUDY_MODULE)
-        return encode_ready([task for task in TASKS if callable(getattr(self._module, task, None))])
+    def serve(self) -> None:
+        """Answers tasks; raises Closed when the agent has no more."""
+        first = self._fork()
+        write_frame(first.tasks, LOAD)
+        self._finish(first)
+        while True:
+            if self._spare is None and not has_input(self._tasks, _IDLE_SECONDS):
+                self._spare = self._fork()
+            cell, self._spare = self._spare or self._fork(), None
+            copy_frame(self._tasks, cell.tasks)
+            self._finish(cell)
 
-    def run(self, blob: bytes) -> bytes:
-        header, parameters = unpack(blob, len(blob))
-        task, config = header["task"], header["config"]
-        function: Callable[..., Any] = getattr(self._module, task)
-        if task == "initialize":
-            return _encode(task, function(config))
-        # Copy-on-write: nothing is copied until the study writes into it, and the next round's table stays as it was.
-        return _encode(task, function(parameters, self._table.copy(deep=False), config))
+    def _finish(self, cell: Cell) -> None:
+        """Passes the reply on, and removes all that the call leaves."""
+        cell.wait(self._keeper, self._look)
+        cell.pass_on(self._replies)
+        cell.close()
+        leftovers.end_processes(self._spare.pid if self._spare else 0)
+        leftovers.empty(self._scratch)
 
+    def _look(self) -> None:
+        """Now and then during a call. Raises Ended when it uses too much."""
+        self._spare = self._spare or self._fork()
+        running = leftovers.processes(self._spare.pid)
+        if leftovers.memory_bytes(running) > self._limits.memory_bytes:
+            raise Ended(128 + signal.SIGKILL)
+        if len(running) > self._limits.processes:
+            raise Ended(1)
 
-def _encode(task: Task, result: Any) -> bytes:
-    try:
-        return encode_result(task, result)
-    except Exception as error:  # whatever objects the study returned, their methods may raise anything
-        log.write_traceback(error)
-        return _ERRORS[Code.OUT_OF_MEMORY if isinstance(error, MemoryError) else Code.BAD_OUTPUT]
+    def _fork(self) -> Cell:
+        return Cell(self._live, self._confinement.descriptors)
 
-
-def _reply(make: Callable[[], bytes]) -> bytes:
-    """What `make` returns, or an error frame: no exception of the study's code, nor its text, gets past here."""
-    try:
-        reply = make()
-        log.flush()
-        return reply
-    except BaseException as error:
-        log.write_traceback(error)
-        return _ERRORS[Code.OUT_OF_MEMORY if _is_out_of_memory(error) else Code.CODE_ERROR]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch raises a plain RuntimeError when malloc fails
-    return isinstance(error, MemoryError) or (type(error) is RuntimeError and "can't allocate memory" in str(error))
+    def _live(self, tasks: int, replies: int) -> None:
+        """All that the process of a call does."""
+        privileges.when_parent_ends(signal.SIGKILL)
+        privileges.readable()
+        self._confinement.apply()
+        warm_up()
+        task = read_frame(tasks, _MAX_TASK)
+        reseed()
+        write_frame(replies, self._study.answer(task))
 
 
 if __name__ == "__main__":

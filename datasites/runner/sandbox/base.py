@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from datasites.runner.limits import Limits
 
 
+class Inside(StrEnum):
+    """What the worker does to the process of each call before the study's code is imported there."""
+
+    NOTHING = "nothing"
+    CALLS = "calls"  # system calls are filtered: see seccomp.py
+    CALLS_AND_FILES = "calls and files"  # and files are confined by Landlock: see landlock.py
+
+
 class Sandbox(Protocol):
-    """One way to confine a worker, applied by rewriting the command that starts it.
+    """One way to confine a worker: by rewriting the command that starts it, and by what the worker then does itself.
 
     The process limits of `rlimits.apply` always hold, whatever the sandbox: the worker applies them to itself.
     """
 
     @property
+    def name(self) -> str:
+        """One or two words."""
+        ...
+
+    @property
     def confines(self) -> str:
         """What it keeps the study's code from, and what not, in words for the data owner who decides."""
+        ...
+
+    @property
+    def inside(self) -> Inside:
+        """What the worker must do itself."""
         ...
 
     def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import resource
 import select
@@ -13,15 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.runner.limits import Limits
+from datasites.runner.sandbox import privileges
+from datasites.runner.sandbox.base import Inside
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PR_SET_NO_NEW_PRIVS = 38
 _OPEN_FILES = 256
 
 
 @dataclass(frozen=True)
 class ProcessLimits:
     """The `Sandbox` that adds nothing to what the worker does to itself."""
+
+    @property
+    def name(self) -> str:
+        """See `Sandbox.name`."""
+        return "process limits"
 
     @property
     def confines(self) -> str:
@@ -32,6 +36,11 @@ class ProcessLimits:
             "Not limited: the code can read and write every file that the agent's user can, use the network, "
             "look at the agent's own process, and leave processes behind that moved to a session of their own."
         )
+
+    @property
+    def inside(self) -> Inside:
+        """See `Sandbox.inside`."""
+        return Inside.NOTHING
 
     def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:
         """See `Sandbox.command`; the worker calls `apply` before it imports the study's code."""
@@ -50,21 +59,21 @@ def apply(limits: Limits) -> None:
         _, hard = resource.getrlimit(kind)
         value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(kind, (value, value))
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    privileges.no_new_privileges()
 
 
 def die_with_parent(pipe: int) -> None:
-    """Has the kernel kill this process when its parent ends; ends it now if the writer of `pipe` already has."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Has this process and its group killed when its parent ends; ends it now if the writer of `pipe` already has."""
+    signal.signal(signal.SIGTERM, _kill_group)
+    privileges.when_parent_ends(signal.SIGTERM)
     poll = select.poll()
     poll.register(pipe, 0)
     if poll.poll(0):
         raise SystemExit(1)
 
 
-def _prctl(option: int, value: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl failed")
+def _kill_group(*_: object) -> None:
+    os.killpg(0, signal.SIGKILL)
 
 
 def _tasks_of_user() -> int:

@@ -11,7 +11,8 @@ import pytest
 
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
-from datasites.runner.sandbox.rlimits import ProcessLimits
+from datasites.runner.sandbox.base import Sandbox
+from datasites.runner.sandbox.choose import default_sandbox
 
 StartStudy = Callable[..., Worker]
 
@@ -25,7 +26,13 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(tmp_path: Path, table: Path) -> Iterator[StartStudy]:
+def sandbox() -> Sandbox:
+    """The strongest of this machine; a test module that needs another one replaces it."""
+    return default_sandbox(private=False)
+
+
+@pytest.fixture
+def start(tmp_path: Path, table: Path, sandbox: Sandbox) -> Iterator[StartStudy]:
     """Starts a worker on the given text of study.py; limits as keywords."""
     workers: list[Worker] = []
 
@@ -35,7 +42,7 @@ def start(tmp_path: Path, table: Path) -> Iterator[StartStudy]:
         (code / "study.py").write_text("import numpy as np\n" + textwrap.dedent(text))
         (code / "sibling.py").write_text("ANSWER = 42.0\n")
         chosen = Limits(**({"seconds_per_round": 30} | limits))
-        workers.append(Worker.start(code, table, tmp_path / "scratch", tmp_path / "log", chosen, ProcessLimits()))
+        workers.append(Worker.start(code, table, tmp_path / "scratch", tmp_path / "log", chosen, sandbox))
         return workers[-1]
 
     yield start_study

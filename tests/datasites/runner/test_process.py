@@ -78,12 +78,12 @@ def test_results_make_the_round_trip(start):
     np.testing.assert_array_equal(evaluated.arrays["score_histogram"], np.ones((2, 4), np.int64))
 
 
-def test_module_stays_warm_over_rounds_and_large_parameters_pass(start):
+def test_nothing_of_a_call_reaches_the_next_and_large_parameters_pass(start):
     worker = start(HONEST)
     parameters = {"w": np.arange(1_000_000, dtype=np.float32)}  # more than a pipe holds
     for round_number in (1, 2, 3):
         outcome = worker.call("fit", parameters, {"round": round_number})
-        assert outcome.metrics["calls"] == round_number
+        assert outcome.metrics["calls"] == 1
         np.testing.assert_array_equal(outcome.parameters["w"], parameters["w"] + 1)
 
 
@@ -132,6 +132,7 @@ def test_whatever_is_raised_is_a_code_error(start):
     assert worker.alive
 
 
+@pytest.mark.parametrize("sandbox", [ProcessLimits()])  # the numbers of a namespace's processes mean nothing here
 def test_code_that_fails_to_import_leaves_no_process(start, log):
     with pytest.raises(WorkerFailed) as caught:
         start("import os\nprint('pid', os.getpid(), flush=True)\nraise RuntimeError('secret-4711')")
@@ -230,13 +231,14 @@ def test_an_escaping_process_does_not_hide_the_death(start):
 
 
 FORGE = """
-    import glob, os, struct
+    import fcntl, os, stat
+    def is_written_pipe(number):
+        try:
+            return stat.S_ISFIFO(os.fstat(number).st_mode) and fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
+        except OSError:
+            return False
     def pipe():
-        return max(int(d.rsplit("/", 1)[1]) for d in glob.glob("/proc/self/fd/*") if os.path.exists(d)
-                   and os.readlink(d).startswith("pipe:") and os.access(d, os.W_OK) and not read_only(d))
-    def read_only(d):
-        import fcntl
-        return fcntl.fcntl(int(d.rsplit("/", 1)[1]), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+        return max(number for number in range(256) if is_written_pipe(number))
     def fit(parameters, table, config):
         os.write(pipe(), bytes.fromhex(config["bytes"]))
         return {"w": np.zeros(1)}, 1, {}
@@ -267,8 +269,7 @@ def test_code_that_writes_to_the_reply_pipe_itself(start, raw, code):
 def test_a_reply_too_many_is_not_taken_for_the_next_one(start):
     worker = start(FORGE)
     assert failure(worker, bytes=forged('{"error": "code_error"}')).code is Code.CODE_ERROR
-    time.sleep(0.1)  # until the true reply, now one too many, has arrived
-    assert failure(worker, bytes="").code is Code.BAD_OUTPUT
+    assert failure(worker, bytes=forged('{"error": "out_of_memory"}')).code is Code.OUT_OF_MEMORY
     assert not worker.alive
 
 
@@ -306,16 +307,48 @@ def test_nothing_of_the_environment_passes(start, log, monkeypatch, tmp_path):
     assert f"'HOME': '{tmp_path}/scratch'" in log.read_text()
 
 
+SPAWN = "import os\nprint(os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '60'), flush=True)\n"
+
+
+@pytest.mark.parametrize("sandbox", [ProcessLimits()])
 def test_stop_leaves_no_process_and_may_be_repeated(start, log):
-    with start(
-        "import os\nprint(os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '60'), flush=True)\n" + fit_code("pass")
-    ) as worker:
+    with start(fit_code(SPAWN + "while True: pass")) as worker:
+        with pytest.raises(WorkerFailed):
+            worker.call("fit", NOTHING, {}, should_stop=lambda: log.stat().st_size > 0)
         child = int(log.read_text())
-        assert exists(worker.pid)
-        assert exists(child)
     worker.stop()
     assert not exists(worker.pid)
     assert ends_soon(child)
+
+
+@pytest.mark.parametrize("sandbox", [ProcessLimits()])
+def test_what_a_call_leaves_running_has_ended_when_the_next_begins(start, log):
+    worker = start(fit_code(SPAWN + "return {'w': np.zeros(1)}, 1, {}") + "def evaluate(p, t, c):\n return 1, {}")
+    worker.call("fit", NOTHING, {})
+    worker.call("evaluate", NOTHING, {})
+    assert not exists(int(log.read_text()))
+
+
+def test_files_of_a_call_are_gone_in_the_next(start):
+    tricks = """
+        import contextlib, os
+        left = len(os.listdir("."))
+        os.makedirs("a/b/c"), os.symlink("/usr/lib", "out")
+        with contextlib.suppress(PermissionError):
+            os.chmod("a", 0)
+        for _ in range(1500):
+            os.mkdir("deep"), os.chdir("deep")
+        return {"w": np.zeros(1)}, 1, {"left": left}
+    """
+    worker = start(fit_code(tricks))
+    assert [worker.call("fit", NOTHING, {}).metrics["left"] for _ in range(2)] == [0, 0]
+    assert os.path.isdir("/usr/lib")
+
+
+def test_every_call_draws_other_random_numbers(start):
+    worker = start(fit_code("import random\nreturn {'w': np.array([np.random.rand(), random.random()])}, 1, {}"))
+    first, second = (worker.call("fit", NOTHING, {}).parameters["w"] for _ in range(2))
+    assert (first != second).all()
 
 
 AGENT = """

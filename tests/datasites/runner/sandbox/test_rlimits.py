@@ -12,14 +12,13 @@ from datasites.runner.limits import Limits
 from datasites.runner.sandbox.rlimits import ProcessLimits
 
 REPORT = """
-    import os, resource
+    import ctypes, os, resource
     def limit(kind):
         return list(resource.getrlimit(kind))
     def fit(parameters, table, config):
         kinds = [resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NOFILE]
-        with open("/proc/self/status") as status:
-            no_new = [int(line.split()[1]) for line in status if line.startswith("NoNewPrivs")]
-        return {"limits": np.array([limit(kind) for kind in kinds])}, 1, {"no_new_privileges": no_new[0]}
+        no_new_privileges = ctypes.CDLL(None).prctl(39, 0, 0, 0, 0)
+        return {"limits": np.array([limit(kind) for kind in kinds])}, 1, {"no_new_privileges": no_new_privileges}
     def evaluate(parameters, table, config):
         try:
             with open("big", "wb") as big:

@@ -1,0 +1,140 @@
+"""`wardround doctor`: whether this machine can run studies on patients' data."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
+from datasites.runner.limits import GIB, Limits
+from datasites.runner.sandbox import bubblewrap, landlock, seccomp
+from datasites.runner.sandbox.choose import default_sandbox
+from policies.errors import Unavailable
+
+_LEAST_DISK = 2 * GIB
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `ok` is None where nothing depends on it."""
+
+    what: str
+    found: str
+    ok: bool | None = None
+
+
+def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Show whether this machine can confine studies, and what with. Exit code 1 when it must not run private data."""
+    findings = examine(home)
+    usable = next(one for one in findings if one.what == "sandbox").ok
+    if as_json:
+        typer.echo(json.dumps({"private_data": usable, "findings": [asdict(one) for one in findings]}, indent=1))
+    else:
+        _show(findings)
+    raise typer.Exit(0 if usable else 1)
+
+
+def examine(home: Path) -> list[Finding]:
+    """All findings; the first, "sandbox", decides."""
+    return [
+        _sandbox(),
+        _bubblewrap(),
+        _namespaces(),
+        _landlock(),
+        _filter(),
+        _user(),
+        _memory(),
+        _disk(home),
+        _python(),
+    ]
+
+
+def _sandbox() -> Finding:
+    try:
+        chosen = default_sandbox(private=True)
+    except Unavailable as why:
+        return Finding("sandbox", f"none: {why.message}", ok=False)
+    return Finding("sandbox", f"{chosen.name}. {chosen.confines}", ok=True)
+
+
+def _bubblewrap() -> Finding:
+    problem = bubblewrap.problem()
+    if problem:
+        return Finding("bubblewrap", problem, ok=False)
+    said = subprocess.run([bubblewrap.program(), "--version"], capture_output=True, text=True)
+    return Finding("bubblewrap", f"{said.stdout.strip()}, and it works", ok=True)
+
+
+def _namespaces() -> Finding:
+    allowed = _read("/proc/sys/user/max_user_namespaces")
+    for setting, closed in (("unprivileged_userns_clone", "0"), ("apparmor_restrict_unprivileged_userns", "1")):
+        if _read(f"/proc/sys/kernel/{setting}") == closed:
+            return Finding("user namespaces", f"not for ordinary users: kernel.{setting} is {closed}")
+    if allowed in ("", "0"):
+        return Finding("user namespaces", "none: user.max_user_namespaces is 0, or this is not Linux")
+    return Finding("user namespaces", f"up to {allowed}")
+
+
+def _landlock() -> Finding:
+    problem = landlock.problem()
+    return Finding("Landlock", problem or f"version {landlock.version()}", ok=not problem)
+
+
+def _filter() -> Finding:
+    try:
+        seccomp.program()
+    except Unavailable as why:
+        return Finding("system call filter", str(why), ok=False)
+    return Finding("system call filter", f"known for {platform.machine()}", ok=True)
+
+
+def _user() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("user", "root: make a user of its own for the agent; root's studies have one limit less")
+    return Finding("user", f"an ordinary one ({os.geteuid()})", ok=True)
+
+
+def _memory() -> Finding:
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = Limits().memory_bytes
+    enough = (
+        "" if available >= needed else f"; a study may use {needed / GIB:.0f} GiB unless limits.memory_bytes is set"
+    )
+    return Finding("memory", f"{available / GIB:.1f} GiB free{enough}", ok=available >= needed or None)
+
+
+def _disk(home: Path) -> Finding:
+    place = home.expanduser().resolve()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    return Finding("disk", f"{free / GIB:.1f} GiB free at {place}", ok=free >= _LEAST_DISK)
+
+
+def _python() -> Finding:
+    return Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.release()}")
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _show(findings: list[Finding]) -> None:
+    marks = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}
+    table = Table("", "what", "found", width=110)
+    for one in findings:
+        table.add_row(marks[one.ok], one.what, escape(one.found))
+    Console(highlight=False).print(table)

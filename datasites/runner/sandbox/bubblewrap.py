@@ -1,0 +1,92 @@
+"""Confinement by Linux namespaces, set up by bubblewrap (`bwrap`), the sandbox under Flatpak; works for any user."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from datasites.runner.limits import Limits
+from datasites.runner.sandbox import seccomp
+from datasites.runner.sandbox.base import Inside
+from datasites.runner.sandbox.python import needs
+from policies.errors import Unavailable
+
+_PROGRAM = "bwrap"
+_PROBE_SECONDS = 30
+_INSTALL = "Install bubblewrap 0.7 or later (apt-get install bubblewrap), and allow user namespaces."
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """The `Sandbox` of an empty file system, no network and no other process."""
+
+    @property
+    def name(self) -> str:
+        """See `Sandbox.name`."""
+        return "bubblewrap"
+
+    @property
+    def confines(self) -> str:
+        """See `Sandbox.confines`."""
+        return (
+            "The code sees an empty file system with Python, its own files and the approved columns of one table, all "
+            "read-only; it can write only to a small memory-backed folder that is emptied after each call. There is "
+            "no network, no other process, no shell or other program, no device and no privilege. About a hundred "
+            "system calls are refused. Limited: memory, number of processes, time of each call. Not limited: processor "
+            "time within a call, and what can be learned from timing about the machine. A hole in the Linux kernel "
+            "would be a hole in this sandbox."
+        )
+
+    @property
+    def inside(self) -> Inside:
+        """See `Sandbox.inside`."""
+        return Inside.CALLS
+
+    def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:
+        """See `Sandbox.command`. Folders keep their names; the scratch is another one, in memory, at the same place."""
+        python = needs()
+        return [
+            program(),
+            *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "study"),
+            *_flat("--ro-bind", ((path, path) for path in python.reads)),
+            *_flat("--symlink", ((target, link) for link, target in python.links)),
+            *("--proc", "/proc", "--dev", "/dev"),
+            *_flat("--ro-bind", ((path, path) for path in reads)),
+            *("--size", str(limits.scratch_bytes), "--perms", "0700", "--tmpfs", str(scratch)),
+            # the rest has no limit of size; and root could write to the kernel's settings in /proc/sys
+            *("--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", str(scratch), "--"),
+            *argv,
+        ]
+
+
+def program() -> str:
+    """The path of bwrap. Raises Unavailable."""
+    found = shutil.which(_PROGRAM)
+    if found is None:
+        raise Unavailable("bubblewrap is not installed.", _INSTALL)
+    return found
+
+
+@cache
+def problem() -> str:
+    """Why bubblewrap cannot be used here, in a sentence; empty where it works. Tried once a process."""
+    try:
+        seccomp.program()
+        check = [sys.executable, "-I", "-c", "import datasites, policies"]
+        command = Bubblewrap().command(check, (), Path("/scratch"), Limits())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_SECONDS, env={})
+    except Unavailable as why:
+        return str(why)
+    except (OSError, subprocess.SubprocessError) as why:
+        return f"bubblewrap could not be started: {type(why).__name__}."
+    last = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+    return "" if done.returncode == 0 else f"bubblewrap does not work here: {last}. {_INSTALL}"
+
+
+def _flat(option: str, pairs: Iterable[tuple[Path | str, Path]]) -> list[str]:
+    return [word for first, second in pairs for word in (option, str(first), str(second))]

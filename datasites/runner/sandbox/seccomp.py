@@ -1,0 +1,87 @@
+"""The filter of system calls: a small classic BPF program that the kernel runs before each of them (seccomp(2)).
+
+It refuses what training a model never needs and what attacks on kernels and on other processes do. It is a list of
+what is refused, since PyTorch on another machine may need calls that nobody foresaw here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import socket
+import struct
+from collections.abc import Iterable
+
+from datasites.runner.sandbox import privileges, syscalls
+from policies.errors import Unavailable
+
+_PR_SET_SECCOMP, _MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
+_ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # linux/audit.h; column in `syscalls`
+_KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06  # linux/bpf_common.h
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_X32 = 0x40000000  # a second numbering of x86-64's calls, which would go around the filter
+_NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* of clone(2); the one for time exists in unshare(2) only
+_TERMINAL = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: type into the terminal behind
+
+_Step = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
+_DENIED: _Step = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+_ALLOWED: _Step = (_RETURN, 0, 0, _ALLOW)
+
+
+def program(*, files: bool = False, signals: bool = False) -> bytes:
+    """The filter for this machine and process: an array of struct sock_filter.
+
+    `files` also refuses changes of files' metadata by name, `signals` also signals to all but the calling process:
+    both are for where nothing else keeps them from what is not the study's. Raises Unavailable on other processors.
+    """
+    machine = platform.machine()
+    if machine not in _ARCHITECTURES or struct.calcsize("P") != 8:
+        raise Unavailable(f"There is no filter of system calls for {machine}.", "Use x86-64 or arm64, 64 bits.")
+    audit, column = _ARCHITECTURES[machine]
+    steps: list[_Step] = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL)]
+    steps += [(_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), _DENIED]
+    refused = syscalls.REFUSED | (syscalls.METADATA if files else {}) | (syscalls.SIGNALS if signals else {})
+    for name, numbers in refused.items():
+        # glibc tries clone3 first, and clone when the kernel says that it has none
+        answer = (_RETURN, 0, 0, _ERRNO | errno.ENOSYS) if name == "clone3" else _DENIED
+        steps += _case(numbers[column], [answer])
+    for name, judgement in _judgements(signals):
+        steps += _case(syscalls.BY_ARGUMENT[name][column], judgement)
+    return b"".join(struct.pack("=HBBI", *step) for step in [*steps, _ALLOWED])
+
+
+def apply(filter_: bytes) -> None:
+    """Puts this process and all that it will start under the filter, for good. Raises OSError."""
+    privileges.no_new_privileges()
+    code = ctypes.create_string_buffer(filter_, len(filter_))
+    privileges.prctl(_PR_SET_SECCOMP, _MODE_FILTER, struct.pack("@HP", len(filter_) // 8, ctypes.addressof(code)))
+
+
+def _case(number: int | None, judgement: list[_Step]) -> Iterable[_Step]:
+    """`judgement`, which ends by returning, for the one system call; the number stays loaded for the next case."""
+    return [] if number is None else [(_EQUAL, 0, len(judgement), number), *judgement]
+
+
+def _judgements(signals: bool) -> list[tuple[str, list[_Step]]]:
+    """What depends on arguments. Each comes as two 32-bit halves; the lower is what the kernel looks at here."""
+    own_process = [_argument(0), (_EQUAL, 1, 0, 0), _DENIED, _ALLOWED]
+    stream_pair = [_argument(0), (_EQUAL, 0, 3, socket.AF_UNIX)]  # a datagram socket could still write to others
+    stream_pair += [_argument(1), (_AND, 0, 0, 0xF), (_EQUAL, 1, 0, socket.SOCK_STREAM), _DENIED, _ALLOWED]
+    terminal = [_argument(1), *((_EQUAL, 2 - i, 0, request) for i, request in enumerate(_TERMINAL))]
+    judged = [
+        ("clone", [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _DENIED, _ALLOWED]),
+        ("socketpair", stream_pair),
+        ("ioctl", [*terminal, _ALLOWED, _DENIED]),
+        ("prlimit64", own_process),
+        ("sched_setaffinity", own_process),
+    ]
+    if signals:  # raise(3) and abort(3) still work
+        judged.append(("tgkill", [_argument(0), (_EQUAL, 1, 0, os.getpid()), _DENIED, _ALLOWED]))
+    return judged
+
+
+def _argument(index: int) -> _Step:
+    return (_LOAD, 0, 0, _ARGUMENTS + 8 * index)

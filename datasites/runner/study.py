@@ -1,0 +1,69 @@
+"""The study's code at work, in the process of a call."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from datasites.runner import log
+from datasites.runner.command import STUDY_MODULE
+from datasites.runner.errors import Code
+from datasites.runner.replies import TASKS, Task, encode_error, encode_ready, encode_result
+from datasites.wire.arrays import unpack
+
+LOAD = b""  # the task of only importing the code, and telling which functions it has
+_ERRORS = {code: encode_error(code) for code in Code}  # made now: there may be no memory for it then
+
+
+class Study:
+    """A study's table, and its code once a process has imported it."""
+
+    def __init__(self, code: Path, table: Path) -> None:
+        """Reads the table."""
+        if pd.__version__.startswith("2."):  # from 3 on it is always so, and the option is deprecated
+            pd.set_option("mode.copy_on_write", True)
+        self._code = code
+        self._table = pd.read_parquet(table, use_threads=False)
+
+    def answer(self, task: bytes) -> bytes:
+        """The reply frame: no exception of the study's code, nor its text, gets past here."""
+        try:
+            reply = self._load() if task == LOAD else self._run(task)
+            log.flush()
+            return reply
+        except BaseException as error:
+            log.write_traceback(error)
+            return _ERRORS[Code.OUT_OF_MEMORY if _is_out_of_memory(error) else Code.CODE_ERROR]
+
+    def _load(self) -> bytes:
+        module = self._import()
+        return encode_ready([task for task in TASKS if callable(getattr(module, task, None))])
+
+    def _run(self, task: bytes) -> bytes:
+        header, parameters = unpack(task, len(task))
+        name, config = header["task"], header["config"]
+        function: Callable[..., Any] = getattr(self._import(), name)
+        return _encode(name, function(config) if name == "initialize" else function(parameters, self._table, config))
+
+    def _import(self) -> ModuleType:
+        sys.path.insert(0, str(self._code))
+        return importlib.import_module(STUDY_MODULE)
+
+
+def _encode(task: Task, result: Any) -> bytes:
+    try:
+        return encode_result(task, result)
+    except Exception as error:  # whatever objects the study returned, their methods may raise anything
+        log.write_traceback(error)
+        return _ERRORS[Code.OUT_OF_MEMORY if isinstance(error, MemoryError) else Code.BAD_OUTPUT]
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch raises a plain RuntimeError when malloc fails
+    return isinstance(error, MemoryError) or (type(error) is RuntimeError and "can't allocate memory" in str(error))
