@@ -15,6 +15,7 @@ import pandas as pd
 
 from datasites.approval.office import Office, expiry
 from datasites.approval.packet import Packet
+from datasites.audit.entry import Kind
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
 from datasites.home import DatasiteHome
@@ -50,7 +51,9 @@ class Datasite:
         place.create()
         Identity.create(address, place.keys)
         write_settings(place.path, address, name, store)
-        return cls(place.path)
+        site = cls(place.path)
+        site.state.audit.record(Kind.CREATED, hospital=address, fingerprint=site.fingerprint)
+        return site
 
     @classmethod
     @contextmanager
@@ -89,6 +92,8 @@ class Datasite:
         described = dictionary if isinstance(dictionary, Dictionary) else Dictionary.load(dictionary)
         source = TableSource(path=path, sql_url=sql_url, query=query)
         rows = Registry(self.home.datasets).add(RegisteredTable(source, described, ignore_other_columns))
+        name, digest = described.table.name, described.digest
+        self.state.audit.record(Kind.PUBLISHED, dataset=name, dictionary=digest)  # first: nothing is shown unrecorded
         with self.home.syft_tree():
             publish_twin(self._client, self.identity, self.settings.name, described, seed)
         return rows
@@ -116,6 +121,7 @@ class Datasite:
                 "Do not accept. Telephone the researcher: someone may be impersonating them.",
             )
         self._connection.peers.expected[address] = public.fingerprint
+        self.state.audit.record(Kind.PEER_ACCEPTED, peer=address, fingerprint=public.fingerprint)
         with self.home.syft_tree(), quiet():
             self._client.sync()
             self._client.approve_peer_request(address, verbose=False)

@@ -20,7 +20,7 @@ class DatasiteHome(Home):
     |---|---|
     | datasite.toml | settings |
     | identity.json, peers.json | keys, and the pinned keys of peers |
-    | state.db | decisions and answered rounds |
+    | state.db | decisions, answered rounds and the audit log |
     | datasets/NAME.json | registered tables: source and dictionary |
     | approved/DIGEST/ | the approved bytes of a study, and nothing else |
     | studies/DIGEST/ | a study's table view, scratch and log |

@@ -32,6 +32,7 @@ class DatasiteSettings(BaseSettings):
     store_options: dict[str, Any] = Field(default_factory=dict, description="Options of the object store.")
     sync_seconds: float = Field(default=1.0, gt=0, description="How often the agent looks for requests.")
     poll_seconds: float = Field(default=0.5, gt=0, description="Longest wait between two looks for a new round.")
+    audit_seconds: float = Field(default=10.0, gt=0, description="How often heads of audit logs are exchanged.")
     worker_idle_seconds: float = Field(default=900.0, gt=0, description="A study's idle process ends after this.")
     approval_days: int = Field(default=90, ge=1, description="An approval expires after this, unless said otherwise.")
     limits: Limits = Field(default_factory=Limits, description="What the process of a study may use.")

@@ -1,7 +1,7 @@
-"""What a datasite must never forget: decisions and answered rounds, in SQLite with every commit synced to disk.
+"""What a datasite must never forget: decisions, answered rounds and the audit log, in SQLite, every commit synced.
 
-A row is written completely or not at all; rows are added, never changed (but for the `posted` mark, and the bytes of
-old replies, which are dropped once newer ones are there).
+A row is written completely or not at all, and with it the audit log's entry about it; rows are added, never changed
+(but for the `posted` mark, and the bytes of old replies, which are dropped once newer ones are there).
 """
 
 from __future__ import annotations
@@ -12,9 +12,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from datasites.audit.entry import Kind, Value
+from datasites.audit.log import SCHEMA as AUDIT_SCHEMA
+from datasites.audit.log import AuditLog
+from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
+from datasites.wire.reasons import Reason
 
 _KEEP_REPLIES = 2
+_RAN = {  # outcomes of a run that took place, as opposed to what was not allowed
+    Reason.CODE_ERROR,
+    Reason.TIMEOUT,
+    Reason.OUT_OF_MEMORY,
+    Reason.OUTPUT_TOO_LARGE,
+    Reason.BAD_OUTPUT,
+    Reason.DIED,
+    Reason.STOPPED,
+    Reason.TABLE,
+    Reason.HOSPITAL,
+}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
     study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
@@ -45,12 +61,13 @@ class State:
     """Safe for the agent's threads and for several processes at once."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # entered again by what reads inside a transaction
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level="IMMEDIATE")
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._db.executescript(_SCHEMA + AUDIT_SCHEMA)
+        self.audit = AuditLog(self._db, self._lock)
 
     def close(self) -> None:
         self._db.close()
@@ -59,10 +76,17 @@ class State:
 
     def record_decision(self, signed: SignedDecision) -> None:
         """Raises sqlite3.IntegrityError when another decision took this number at the same moment."""
-        decision = signed.decision
+        decision, document = signed.decision, signed.model_dump_json()
         with self._lock, self._db:
-            self._db.execute(
-                "INSERT INTO decisions VALUES (?, ?, ?)", (decision.study, decision.number, signed.model_dump_json())
+            self._db.execute("INSERT INTO decisions VALUES (?, ?, ?)", (decision.study, decision.number, document))
+            self.audit.add(
+                Kind.DECIDED,
+                study=decision.study,
+                decision=decision.number,
+                verdict=decision.verdict,
+                rounds=decision.rounds,
+                expires_at=decision.expires_at.isoformat() if decision.expires_at else None,
+                document=sha256(document.encode()),
             )
 
     def decisions(self, study: str | None = None) -> list[SignedDecision]:
@@ -104,6 +128,17 @@ class State:
                 "UPDATE rounds SET reply = NULL WHERE study = ? AND number <= ? AND posted = 1 AND reply IS NOT NULL",
                 (study, answer.number - _KEEP_REPLIES),
             )
+            self._note_answer(study, answer)
+
+    def _note_answer(self, study: str, answer: AnsweredRound) -> None:
+        reply = answer.reply or b""
+        fields: dict[str, Value] = {"study": study, "round": answer.number, "request": answer.request}
+        fields |= {"reply": sha256(reply), "bytes": len(reply)}
+        if answer.outcome == "released":
+            self.audit.add(Kind.RELEASED, fit=answer.fit, evaluate=answer.evaluate, **fields)
+        else:
+            kind = Kind.RUN_FAILED if answer.outcome in _RAN else Kind.REFUSED
+            self.audit.add(kind, reason=answer.outcome, **fields)
 
     def mark_posted(self, study: str, number: int) -> None:
         with self._lock, self._db:

@@ -23,6 +23,7 @@ from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
 from researcher.submission import Submission
+from researcher.witness import Witness
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Federation:
         self.identity = Identity.load(email, home.keys)
         self.peers = PinnedPeers(home.peers, expected)
         self.store: Store = connection_of(self.client).store
+        self._witness = Witness(email, home, self.store)
         with quiet():
             for hospital in hospitals:
                 self.client.add_peer(hospital.email, verbose=False, sync=False)
@@ -160,6 +162,21 @@ class Federation:
         """Published datasets, each checked against its hospital's signature; all, or those called `name`."""
         self.sync()
         return [d for d in self._read_datasets() if name in (None, d.name)]
+
+    def witness(self) -> pd.DataFrame:
+        """One row per hospital: whether its audit log continues what it showed before. Looks now, and remembers.
+
+        `verdict`: consistent; rewritten (it has signed two histories: ask its data owner); unproven (its newer heads do
+        not prove that they continue the last one seen); nothing (it has shown no head yet). See `researcher.witness`.
+        """
+        rows = []
+        for hospital in self._hospitals:
+            public = self.peers.public(hospital.email)
+            seen = self._witness.look(public) if public else self._witness.memory(hospital.email)
+            head = seen.heads[-1].head if seen.heads else None
+            about = {"hospital": hospital.label, "email": hospital.email, "verdict": seen.verdict.value}
+            rows.append({**about, "entries": head.size if head else 0, "at": head.at if head else pd.NaT})
+        return pd.DataFrame(rows)
 
     def rehearse(self, study: Study) -> Rehearsal:
         """Runs the study on the hospitals' mock twins, on this machine. See `researcher.rehearsal`."""

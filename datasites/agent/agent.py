@@ -15,12 +15,15 @@ from datasites.agent.recovery import finish_interrupted_sync
 from datasites.agent.session import StudySession
 from datasites.agent.workbench import Workbench
 from datasites.approval.office import Office
-from datasites.approval.submissions import BadSubmission
+from datasites.approval.submissions import BadSubmission, Submission
+from datasites.audit.auditor import Auditor
 from datasites.home import DatasiteHome
+from datasites.runner.sandbox.choose import default_sandbox
 from datasites.settings import DatasiteSettings
 from datasites.state import State, now
+from datasites.wire.connection.directory import published_document
 from datasites.wire.files import write_atomically
-from datasites.wire.identity import Identity
+from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.login import connection_of, login
 from datasites.wire.quiet import quiet
 from policies.errors import Refused, Unavailable, WardroundError
@@ -41,7 +44,9 @@ class Agent:
         self._told: set[str] = set()
 
     def serve(self) -> None:
-        """Runs until `stopping` is set. Raises Refused when another agent serves this home."""
+        """Runs until `stopping` is set. Raises Unavailable where no study can be confined, and Refused when another
+        agent serves this home, or when its audit log is not what the hospital has shown of it before."""
+        default_sandbox(private=True)  # tried now, and not in the first round
         with self._alone():
             self._identity = Identity.load(self.settings.email, self.home.keys)
             finish_interrupted_sync(self.home, self.settings.email)
@@ -51,14 +56,23 @@ class Agent:
             self._store = connection_of(self._client).store
             self._state = State(self.home.state)
             self._office = Office(self.home, self._identity, self._client.job_client, self._state)
-            log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
             try:
-                self._loop()
+                self._serve_audited()
             finally:
-                for session in self._sessions.values():
-                    session.finish()
                 self._state.close()
                 self.home.heartbeat.unlink(missing_ok=True)
+
+    def _serve_audited(self) -> None:
+        home, seconds = self.home, self.settings.audit_seconds
+        self._auditor = Auditor(self._identity, self._state.audit, self._store, self._keys_of, home.quarantine, seconds)
+        self._auditor.start()
+        log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
+        try:
+            self._loop()
+        finally:
+            for session in self._sessions.values():
+                session.finish()
+            self._auditor.stop()
 
     def _loop(self) -> None:
         since_sync = self.settings.sync_seconds
@@ -67,6 +81,7 @@ class Agent:
                 since_sync = 0.0
                 self._look()
             self._match_sessions()
+            self._audit()
             self.stopping.wait(_DECISION_SECONDS)
             since_sync += _DECISION_SECONDS
 
@@ -92,16 +107,33 @@ class Agent:
             if isinstance(one, BadSubmission):
                 self._office.reject_bad(one)
             else:
+                self._announce(one)
                 changed |= self._office.follow(one)
-                self._announce(one.digest, one.manifest.job_name, one.manifest.researcher)
         return changed
 
     def _beat(self) -> None:
         write_atomically(self.home.heartbeat, json.dumps({"pid": os.getpid(), "at": now().isoformat()}).encode())
 
-    def _announce(self, digest: str, name: str, researcher: str) -> None:
-        if digest not in self._told and self._state.decision(digest) is None:
-            log.info("new study %s from %s waits for a decision", name, researcher)
+    def _audit(self) -> None:
+        try:
+            self._auditor.look()
+        except Refused:
+            raise  # the log is not what others have seen of it: nothing may run on
+        except Exception:  # as in `_look`
+            log.exception("heads of audit logs could not be exchanged")
+
+    def _keys_of(self, email: str) -> PublicIdentity | None:
+        document = published_document(connection_of(self._client), email)
+        return PublicIdentity.parse(email, document) if document else None
+
+    def _announce(self, one: Submission) -> None:
+        digest = one.digest
+        if digest in self._told:
+            return
+        self._office.note(one)
+        if self._state.decision(digest) is None:
+            manifest = one.manifest
+            log.info("new study %s from %s waits for a decision", manifest.job_name, manifest.researcher)
         self._told.add(digest)
 
     def _match_sessions(self) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from datasites.agent.admission import Admission, RoundRefused
 from datasites.agent.workbench import Workbench
+from datasites.audit.entry import Kind
+from datasites.audit.log import AuditLog
 from datasites.release import OutputRefused, check_evaluate, check_fit, check_input
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import Outcome, Task
@@ -44,9 +46,12 @@ class Answer:
 class RoundRunner:
     """Answers rounds of one study. Whatever happens, the answer says so in one of the fixed reasons."""
 
-    def __init__(self, bench: Workbench, admission: Admission, hospital: str, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, bench: Workbench, admission: Admission, hospital: str, audit: AuditLog, stopping: Callable[[], bool]
+    ) -> None:
         self._bench = bench
         self._admission = admission
+        self._audit = audit
         self._hospital = hospital
         self._stopping = stopping
         self._study = bench.manifest.digest
@@ -60,6 +65,7 @@ class RoundRunner:
         try:
             request, parameters = self._read(number, plaintext, in_order)
             self._admission.check(request.fit)
+            self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
             evaluated = self._evaluate(number, parameters) if request.evaluate else None
             fitted = self._fit(number, parameters) if request.fit else None
         except RoundRefused as refused:
@@ -125,6 +131,7 @@ class RoundRunner:
             return self._bench.call(task, parameters, number, self._must_stop)
         except WorkerFailed as failure:
             if failure.code is Code.STOPPED and self._stopping():
+                self._audit.record(Kind.RUN_INTERRUPTED, study=self._study, round=number)
                 raise Interrupted from None
             raise RoundRefused(self._admission.refusal() or Reason(failure.code)) from None
         except (WardroundError, OSError) as problem:

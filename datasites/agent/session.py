@@ -12,6 +12,7 @@ import threading
 from datasites.agent.admission import Admission
 from datasites.agent.rounds import Interrupted, RoundRunner
 from datasites.agent.workbench import Workbench
+from datasites.audit.entry import Kind
 from datasites.state import AnsweredRound, State, now
 from datasites.wire import keys, quarantine
 from datasites.wire.identity import Identity, PublicIdentity
@@ -44,7 +45,8 @@ class StudySession(threading.Thread):
         self._longest_wait = longest_wait
         self._ending = threading.Event()
         self.closed = threading.Event()  # set by the agent when the study may no longer run
-        self._runner = RoundRunner(bench, Admission(state, self.study), identity.email, self._ending.is_set)
+        admission = Admission(state, self.study)
+        self._runner = RoundRunner(bench, admission, identity.email, state.audit, self._ending.is_set)
         self._box = keys.rounds_down(self.study, identity.email)
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))
 
@@ -113,11 +115,14 @@ class StudySession(threading.Thread):
             self._put_aside(key, raw, "asks for other work in a round that was answered already")
 
     def _answer(self, number: int, plaintext: bytes) -> None:
-        in_order = number > self._state.last_round(self.study)
+        in_order, request = number > self._state.last_round(self.study), request_digest(plaintext)
+        self._state.audit.record(
+            Kind.ROUND_RECEIVED, study=self.study, round=number, request=request, bytes=len(plaintext)
+        )
         answer = self._runner.answer(number, plaintext, in_order)
         row = AnsweredRound(
             number=number,
-            request=request_digest(plaintext),
+            request=request,
             outcome=answer.outcome,
             fit=answer.fit,
             evaluate=answer.evaluate,

@@ -11,9 +11,11 @@ from typing import Any
 
 from datasites.approval.submissions import BadSubmission, Submission, decision_document, find, read_submission
 from datasites.approval.vault import Vault
+from datasites.audit.entry import Kind
 from datasites.catalog.registry import Registry
 from datasites.home import DatasiteHome
 from datasites.state import State, now
+from datasites.wire.canonical import sha256
 from datasites.wire.decision import FILE, REASON_LENGTH, Decision, SignedDecision, Verdict
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest
@@ -63,6 +65,18 @@ class Office:
         if manifest.dictionary != dictionary.digest:
             found.append("It was written for another version of the table's dictionary; it must be submitted again.")
         return found
+
+    def note(self, submission: Submission) -> bool:
+        """Enters the submission's arrival in the audit log; whether it was new there."""
+        manifest = submission.manifest
+        return self.state.audit.record_once(
+            Kind.STUDY_RECEIVED,
+            study=submission.digest,
+            name=manifest.name,
+            researcher=manifest.researcher,
+            files=len(submission.files),
+            bytes=sum(map(len, submission.files.values())),
+        )
 
     # deciding
 
@@ -125,6 +139,7 @@ class Office:
             decided_at=now(),
         )
         signed = SignedDecision.sign(decision, self.identity)
+        self.note(submission)  # the agent may not have looked yet
         self.state.record_decision(signed)
         return signed
 
@@ -148,6 +163,8 @@ class Office:
     def reject_bad(self, bad: BadSubmission) -> None:
         """Tells the sender of a job that is no study, through Syft's own job state."""
         if bad.job.status in ("received", "pending"):
+            job = sha256(f"{bad.job.submitted_by}/{bad.job.name}".encode())
+            self.state.audit.record_once(Kind.STUDY_REFUSED, message=job, peer=str(bad.job.submitted_by))
             with self.home.syft_tree(), quiet():
                 bad.job.reject(bad.why)
 

@@ -16,6 +16,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from datasites.approval.packet import Packet
+from datasites.audit.witness import witnessed
 from datasites.catalog.registry import Registry
 from datasites.datasite import Datasite
 from datasites.state import State, now
@@ -23,6 +24,7 @@ from datasites.wire import quarantine
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.peers import PinnedPeers
+from datasites.wire.witness import Verdict
 
 _ALIVE_SECONDS = 30
 
@@ -109,6 +111,9 @@ def status(site: Datasite, *, as_json: bool) -> None:
             used = f"{row['rounds_used']} of {row['rounds']}"
             table.add_row(row["digest"][:12], row["decision"], used, row["last_outcome"], row["expires"])
         console.print(table)
+    for hospital, verdict in content["audit"]["witnessed"].items():
+        if verdict != Verdict.CONSISTENT:
+            console.print(f"[bold red]audit log of {escape(hospital)}: {verdict}[/]")
     for note in content["refused_messages"][-5:]:
         console.print(
             f"[yellow]refused message[/] from {escape(note['from'])} at {note['at']}: it {escape(note['why'])}"
@@ -124,6 +129,10 @@ def _status(site: Datasite) -> dict[str, Any]:
         "tables": Registry(site.home.datasets).names(),
         "peers": PinnedPeers(site.home.peers).accepted(),
         "studies": [_progress(signed.decision, site.state) for signed in site.state.current_decisions()],
+        "audit": {
+            "entries": site.state.audit.size,
+            "witnessed": {one.hospital.email: one.verdict.value for one in witnessed(site.state.audit)},
+        },
         "refused_messages": quarantine.notes(site.home.quarantine),
     }
 

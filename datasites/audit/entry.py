@@ -1,0 +1,44 @@
+"""One entry of the audit log: which kinds there are, and the bytes that are hashed.
+
+An entry holds digests, sizes, counts and codes: never a patient's data, a metric's value or a researcher's text. Its
+random `salt` keeps who sees only hashes (the store, a witness) from guessing what an entry says.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from datasites.wire.canonical import canonical_json
+
+Value = str | int | bool | None
+
+
+class Kind(StrEnum):
+    """Never give an old kind a new meaning; add a new one."""
+
+    CREATED = "created"  # hospital, fingerprint
+    AGENT_STARTED = "agent_started"  # fingerprint
+    AGENT_STOPPED = "agent_stopped"
+    PUBLISHED = "published"  # dataset, dictionary; written before anything is shown
+    PEER_ACCEPTED = "peer_accepted"  # peer, fingerprint
+    STUDY_RECEIVED = "study_received"  # study, name, researcher, bytes, files
+    STUDY_REFUSED = "study_refused"  # message (digest of the job's name), peer
+    DECIDED = "decided"  # study, decision (its number), verdict, rounds, expires_at, document (digest)
+    ROUND_RECEIVED = "round_received"  # study, round, request (digest), bytes
+    RUN_STARTED = "run_started"  # study, round
+    RUN_INTERRUPTED = "run_interrupted"  # study, round; the agent was stopped
+    RUN_FAILED = "run_failed"  # study, round, request, reason, reply (digest), bytes
+    REFUSED = "refused"  # the same; what the owner's decision, the contract or the order of rounds forbids
+    RELEASED = "released"  # study, round, request, fit, evaluate, reply (digest), bytes; written before it is posted
+    MESSAGE_QUARANTINED = "message_quarantined"  # message (its name in the quarantine), peer, note (digest)
+    HEAD_SEEN = "head_seen"  # hospital, fingerprint, size, root, head_at, signature
+    HEAD_ALARM = "head_alarm"  # the same, and verdict
+
+
+def entry_bytes(number: int, kind: Kind, fields: dict[str, Value]) -> bytes:
+    """Canonical JSON of entry `number` (counted from 1), happening now."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    given = {name: value for name, value in fields.items() if value is not None}
+    return canonical_json({**given, "number": number, "at": at, "kind": kind.value, "salt": secrets.token_hex(16)})

@@ -1,0 +1,115 @@
+"""The hospital's own heads: signing and publishing them, and checking that its log still is what it has shown."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+
+from datasites.audit.log import AuditLog
+from datasites.wire import heads, keys
+from datasites.wire.heads import Head, Publication, SignedHead
+from datasites.wire.identity import Identity, check_email
+from datasites.wire.merkle import consistency_proof
+from datasites.wire.store import Store
+from policies.errors import InvalidInput, Refused
+
+_NEWEST = 16  # heads that stay in the store, beside the first one behind each power of two
+_WITNESSES = 200
+
+
+class OwnHeads:
+    """Of one hospital. What is in the store counts only if it is signed with the hospital's own key."""
+
+    def __init__(self, identity: Identity, log: AuditLog) -> None:
+        self._identity = identity
+        self._log = log
+        self._box = heads.box(identity.email)
+        self._published = 0
+
+    def sign(self) -> SignedHead:
+        """A head of the log as it is now, kept beside it. Raises InvalidInput for an empty log."""
+        with self._log.transaction() as db:  # heads are signed one after the other, whichever process does
+            if (size := self._log.size) == 0:
+                raise InvalidInput("The audit log is empty.", "Nothing has happened at this datasite yet.")
+            # clocks may be set back
+            at = max([datetime.now(UTC).replace(microsecond=0), *(one.head.at for _, one in self.kept(newest=True))])
+            head = Head(hospital=self._identity.email, size=size, root=self._log.root(size).hex(), at=at)
+            signed = SignedHead.sign(head, self._identity)
+            _keep(db, self._identity.email, signed)
+        return signed
+
+    def kept(self, newest: bool = False) -> list[tuple[str, SignedHead]]:
+        """Who holds which head of this hospital, as known here: itself, or a witness; all of them, or the newest."""
+        query = "SELECT holder, document FROM audit_heads ORDER BY size DESC, holder LIMIT ?"
+        rows = self._log.rows(query, 1 if newest else -1)[::-1]
+        return [(holder, SignedHead.model_validate_json(document)) for holder, document in rows]
+
+    def check(self, store: Store) -> None:
+        """Compares the log with every head it has shown, in the store and with witnesses. Raises Refused when the log
+        is not a continuation of them all, Unavailable."""
+        for name in store.names(self._box):
+            if found := heads.read_publication(store, name, self._identity.public):
+                self._compare(self._identity.email, found.head)
+            else:
+                store.delete(name)  # not this hospital's word, in its own box
+        self._check_witnesses(store)
+
+    def publish(self, store: Store) -> bool:
+        """Shows a head, if anything but heads of others was recorded since the last one. Raises as `check` does."""
+        if self._log.size == 0 or self._log.only_heads_seen_since(self._published):
+            return False
+        self._check_witnesses(store)
+        there = {size for name in store.names(self._box) if (size := heads.size_of(name))}
+        signed = self.sign()
+        size = signed.head.size
+        witnessed = "SELECT DISTINCT size FROM audit_heads WHERE holder <> ?"
+        earlier = there | {m for (m,) in self._log.rows(witnessed, self._identity.email)}
+        proofs = {m: consistency_proof(m, size, self._log.node) for m in earlier if m < size}
+        publication = Publication.sign(signed, proofs, self._identity)
+        store.put(heads.key(self._identity.email, size), publication.model_dump_json().encode())
+        self._published = size
+        old = there - _worth_keeping(there | {size})
+        store.delete(*(heads.key(self._identity.email, m) for m in sorted(old)))
+        return True
+
+    def _check_witnesses(self, store: Store) -> None:
+        for witness in participants(store)[:_WITNESSES]:
+            if signed := heads.read_witnessed(store, witness, self._identity.public):
+                self._compare(witness, signed)
+
+    def _compare(self, holder: str, signed: SignedHead) -> None:
+        head, size = signed.head, self._log.size
+        how = "published" if holder == self._identity.email else f"seen by {holder}"
+        hint = "Restore the newest state.db, not an older copy; if it is lost, this datasite must be made anew."
+        if head.size > size:
+            raise Refused(f"The audit log was rolled back to {size:,} entries: {head.size:,} were {how}.", hint)
+        if self._log.root(head.size).hex() != head.root:
+            raise Refused(f"The audit log was rewritten: its first {head.size:,} entries are not those {how}.", hint)
+        with self._log.transaction() as db:
+            _keep(db, holder, signed)
+            if holder != self._identity.email:  # a witness's newest head stands for those before it
+                db.execute("DELETE FROM audit_heads WHERE holder = ? AND size < ?", (holder, head.size))
+
+
+def _keep(db: sqlite3.Connection, holder: str, signed: SignedHead) -> None:
+    row = (holder, signed.head.size, signed.model_dump_json())
+    db.execute("INSERT OR IGNORE INTO audit_heads VALUES (?, ?, ?)", row)
+
+
+def participants(store: Store) -> list[str]:
+    """Everybody who has a folder in the store; unchecked, as anybody may make one."""
+    found = []
+    for folder in store.folders("participants"):
+        try:
+            found.append(check_email(keys.decode(folder)))
+        except (ValueError, InvalidInput):
+            continue
+    return found
+
+
+def _worth_keeping(sizes: set[int]) -> set[int]:
+    """The newest ones, and the first behind each power of two."""
+    firsts: dict[int, int] = {}
+    for size in sorted(sizes):
+        firsts.setdefault(size.bit_length(), size)
+    return {*sorted(sizes)[-_NEWEST:], *firsts.values()}

@@ -1,0 +1,119 @@
+"""This hospital as a witness of the others that meet in the same store: it logs their heads, and tells of two
+histories.
+
+Keys are pinned at first sight. At most 64 hospitals are watched, so that whoever holds the store cannot flood the log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from datasites.audit.entry import Kind
+from datasites.audit.heads import participants
+from datasites.audit.log import AuditLog
+from datasites.wire import heads
+from datasites.wire.heads import SignedHead
+from datasites.wire.identity import PublicIdentity
+from datasites.wire.store import Store
+from datasites.wire.witness import Sight, Verdict, Watch
+from policies.errors import InvalidInput, Refused
+
+log = logging.getLogger(__name__)
+_HOSPITALS = 64
+KeysOf = Callable[[str], PublicIdentity | None]
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """What is known here of another hospital. `head`: the newest that continues all seen before."""
+
+    hospital: PublicIdentity
+    head: SignedHead | None
+    verdict: Verdict
+
+
+class Witness:
+    """`keys_of` gives the keys that somebody publishes."""
+
+    def __init__(self, email: str, audit: AuditLog, store: Store, keys_of: KeysOf) -> None:
+        self._email = email
+        self._audit = audit
+        self._store = store
+        self._keys_of = keys_of
+        self._watch = Watch(store)
+        self._told: dict[str, SignedHead] = {}
+
+    def look(self) -> None:
+        """Looks at all other hospitals' heads once. Raises Unavailable."""
+        known = {one.hospital.email: one for one in witnessed(self._audit)}
+        for email in participants(self._store):
+            if email != self._email and self._store.names(heads.box(email)):
+                before = known.get(email) or (self._meet(email) if len(known) < _HOSPITALS else None)
+                if before:
+                    known[email] = before
+                    self._look_at(before)
+
+    def _meet(self, email: str) -> Witnessed | None:
+        try:
+            public = self._keys_of(email)
+        except (Refused, InvalidInput):  # what lies there are no keys
+            return None
+        return Witnessed(public, None, Verdict.NOTHING) if public else None
+
+    def _look_at(self, before: Witnessed) -> None:
+        hospital = before.hospital
+        sight = self._watch.look(hospital, before.head)
+        if before.verdict is Verdict.REWRITTEN:  # stays so: it has signed two histories
+            sight = Sight(Verdict.REWRITTEN, sight.head, sight.against)
+        if (sight.head, sight.verdict) != (before.head, before.verdict):
+            self._remember(before, sight)
+        if sight.head and self._told.get(hospital.email) != sight.head:
+            heads.write_witnessed(self._store, self._email, sight.head)
+            self._told[hospital.email] = sight.head
+
+    def _remember(self, before: Witnessed, sight: Sight) -> None:
+        hospital, changed = before.hospital, sight.verdict is not before.verdict
+        with self._audit.transaction() as db:
+            if sight.head and sight.head != before.head:
+                self._audit.add(Kind.HEAD_SEEN, **_evidence(hospital, sight.head))
+            if sight.against and changed:
+                self._audit.add(Kind.HEAD_ALARM, verdict=sight.verdict, **_evidence(hospital, sight.against))
+            head = sight.head.model_dump_json() if sight.head else None
+            row = (hospital.email, json.dumps(hospital.document, sort_keys=True), head, sight.verdict)
+            db.execute("INSERT OR REPLACE INTO audit_witnessed VALUES (?, ?, ?, ?)", row)
+        if changed:
+            _tell(hospital.email, sight.verdict)
+
+
+def witnessed(audit: AuditLog) -> list[Witnessed]:
+    """Every other hospital that this one has seen a head of."""
+    return [
+        Witnessed(
+            PublicIdentity(hospital, json.loads(document)),  # checked before it was pinned
+            SignedHead.model_validate_json(head) if head else None,
+            Verdict(verdict),
+        )
+        for hospital, document, head, verdict in audit.rows("SELECT * FROM audit_witnessed ORDER BY hospital")
+    ]
+
+
+def _evidence(hospital: PublicIdentity, signed: SignedHead) -> dict[str, str | int]:
+    shown = signed.head.model_dump(mode="json")
+    return {
+        "hospital": hospital.email,
+        "fingerprint": hospital.fingerprint,
+        "size": shown["size"],
+        "root": shown["root"],
+        "head_at": shown["at"],
+        "signature": signed.signature,
+    }
+
+
+def _tell(hospital: str, verdict: Verdict) -> None:
+    if verdict is Verdict.REWRITTEN:
+        log.error("%s has rewritten its audit log: it signed two histories. Ask its data owner.", hospital)
+    elif verdict is Verdict.UNPROVEN:
+        log.warning("%s does not prove that its audit log continues what was seen before", hospital)

@@ -1,0 +1,97 @@
+"""Holding a hospital to the history it has shown: is a newer head of its audit log a continuation of the last one seen?
+
+A verdict of `rewritten` rests on the hospital's own signatures alone; nothing that the store does can bring it about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import Field
+
+from datasites.wire import heads
+from datasites.wire.heads import Publication, SignedHead
+from datasites.wire.identity import PublicIdentity
+from datasites.wire.manifest import Email, Frozen
+from datasites.wire.merkle import consistent
+from datasites.wire.store import Store
+
+_AT_ONCE = 100  # a hospital keeps fewer heads in the store
+
+
+class Verdict(StrEnum):
+    NOTHING = "nothing"  # no head was ever seen
+    CONSISTENT = "consistent"
+    UNPROVEN = "unproven"  # newer heads do not prove that they continue the one seen; they may yet
+    REWRITTEN = "rewritten"  # it signed two histories
+
+
+@dataclass(frozen=True)
+class Sight:
+    """`head`: the newest one that continues all seen before. `against`: the one that does not, if there is one."""
+
+    verdict: Verdict
+    head: SignedHead | None = None
+    against: SignedHead | None = None
+
+
+class Memory(Frozen):
+    """What a witness keeps of one hospital, newest last. `against`: heads that do not continue those in `heads`."""
+
+    witness: Email
+    hospital: Email
+    verdict: Verdict = Field(default=Verdict.NOTHING, strict=False)
+    heads: tuple[SignedHead, ...] = Field(default=(), strict=False)
+    against: tuple[SignedHead, ...] = Field(default=(), strict=False)
+
+
+def judge(seen: SignedHead | None, shown: Publication) -> Verdict:
+    """What a publication, verified to be the hospital's, says about the head seen before."""
+    if seen is None:
+        return Verdict.CONSISTENT
+    old, new = seen.head, shown.head.head
+    if new.size < old.size:
+        return Verdict.REWRITTEN if new.at > old.at else Verdict.CONSISTENT
+    if new.size == old.size:
+        return Verdict.CONSISTENT if new.root == old.root else Verdict.REWRITTEN
+    proof = shown.proof_from(old.size)
+    if proof is None:
+        return Verdict.UNPROVEN
+    good = consistent(old.size, bytes.fromhex(old.root), new.size, bytes.fromhex(new.root), proof)
+    return Verdict.CONSISTENT if good else Verdict.REWRITTEN
+
+
+class Watch:
+    """Looks at hospitals' heads in the store, reading each only once but for the newest."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: set[str] = set()
+
+    def look(self, hospital: PublicIdentity, seen: SignedHead | None) -> Sight:
+        """`seen`: the newest head known to be good, None at first sight. Raises Unavailable."""
+        unproven: SignedHead | None = None
+        for shown in self._news(hospital):
+            verdict = judge(seen, shown)
+            if verdict is Verdict.REWRITTEN:
+                return Sight(verdict, seen, shown.head)
+            if verdict is Verdict.UNPROVEN:
+                unproven = shown.head
+            elif seen is None or shown.head.head.size > seen.head.size:
+                seen, unproven = shown.head, None
+        if unproven:
+            return Sight(Verdict.UNPROVEN, seen, unproven)
+        return Sight(Verdict.CONSISTENT if seen else Verdict.NOTHING, seen)
+
+    def _news(self, hospital: PublicIdentity) -> list[Publication]:
+        """In the order of their sizes."""
+        names = [name for name in self._store.names(heads.box(hospital.email)) if heads.size_of(name)]
+        found = []
+        for name in names[-_AT_ONCE:]:
+            if name in self._read and name != names[-1]:
+                continue
+            if shown := heads.read_publication(self._store, name, hospital):
+                self._read.add(name)
+                found.append(shown)
+        return found
