@@ -1,1 +1,1 @@
-"""What may leave a hospital: rules, privacy arithmetic and errors. Pure: no network, no Syft."""
+"""What may leave a hospital: policies, their rules, review of code, and errors. Pure: no network, no Syft."""

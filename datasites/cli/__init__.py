@@ -7,7 +7,8 @@ import sys
 import typer
 from rich.console import Console
 
-from datasites.cli import datasite
+from datasites.cli import audit, datasite, policy
+from datasites.cli.doctor import doctor
 from policies.errors import Refused, Unavailable, WardroundError
 
 app = typer.Typer(
@@ -16,13 +17,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(datasite.app, name="datasite")
+app.command()(doctor)
+app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
 
 EXIT_CODES = {Refused: 3, Unavailable: 4}  # 0 done, 1 what was given cannot be used, 2 wrong usage
 
 
 @app.callback()
 def _root() -> None:
-    """Keeps `datasite` a group of its own."""
+    """Keeps the groups apart from each other."""
 
 
 def main() -> None:

@@ -1,0 +1,104 @@
+"""A policy in plain sentences, to be read aloud by the person who answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from policies.code import MEANING
+from policies.policy import Policy
+from policies.sections import Approval, Asking, Budget, Code, Data, Release, Running
+
+_TIERS = {
+    "private": "Private tier: the hospital's own program trains and adds noise; no study code meets a patient's row.",
+    "reviewed": "Reviewed tier: code that a person here has read and approved runs in a closed room beside the rows.",
+}
+
+
+def explain(policy: Policy) -> dict[str, list[str]]:
+    """Heading to sentences; nothing that the policy says is left out."""
+    told = {
+        "Who may ask, and what for": _asking(policy.asking),
+        "What a study may see": _data(policy.data),
+        "How it may run": _running(policy.running),
+        "What its code may do": _code(policy.code),
+        "What may leave": _release(policy.release),
+        "Who approves": _approval(policy.approval),
+        "Privacy budget": _budget(policy.budget),
+    }
+    return {heading: [sentence for sentence in sentences if sentence] for heading, sentences in told.items()}
+
+
+def _asking(asking: Asking) -> list[str]:
+    return [
+        _allowed(asking.researchers, "Any researcher whom this hospital has accepted may ask", "Only these may ask"),
+        _allowed(asking.purposes, "A study may have any purpose; a person judges it", "Only these purposes count"),
+    ]
+
+
+def _data(data: Data) -> list[str]:
+    return [
+        _allowed(data.columns, "Studies may ask for any column of the table", "Studies may ask only for these columns"),
+        _allowed(data.never_columns, "No column may be used", "Never for these") if data.never_columns else "",
+        f"Code may {'' if data.pseudonyms else 'not '}tell which rows belong to the same patient.",
+        f"A table with fewer than {data.min_patients:,} patients takes part in no study.",
+    ]
+
+
+def _running(running: Running) -> list[str]:
+    return [
+        *(_TIERS[tier] for tier in dict.fromkeys(running.tiers)),
+        "" if len(set(running.tiers)) == len(_TIERS) else "There is no other way to run.",
+        f"A study may have at most {running.rounds:,} rounds, each of at most {running.minutes_per_round:g} minutes.",
+        f"At most {running.megabytes_per_round:g} megabytes may leave in a round.",
+    ]
+
+
+def _code(code: Code) -> list[str]:
+    allowed = [f"Code that {MEANING[kind]} is allowed." for kind in dict.fromkeys(code.allow)]
+    refused = [MEANING[kind] for kind in MEANING if kind not in (*code.allow, "import")]
+    return [
+        f"Code may use these packages: {', '.join(code.imports)}." if code.imports else "Code may use no packages.",
+        *allowed,
+        f"Code is refused that {'; or '.join(refused)}.",
+        "This is found by reading the code, which can be fooled; the closed room it runs in is what holds it.",
+    ]
+
+
+def _release(release: Release) -> list[str]:
+    arrays = [f"{name} ({' by '.join(map(str, shape))})" for name, shape in release.arrays.items()]
+    norm, noise = release.max_update_norm, release.gate_noise
+    return [
+        f"Besides the model these numbers may leave: {', '.join(release.metrics) or 'none'}.",
+        f"They are rounded to {release.decimals} decimals.",
+        f"These tables of counts may leave, at most so large: {', '.join(arrays) or 'none'}.",
+        f"No number leaves that stands for fewer than {release.min_cohort:,} examples.",
+        f"No count from 1 to {release.min_cell - 1:,} leaves in a table of counts." if release.min_cell > 1 else "",
+        f"A model may not have moved further than {norm:g} in one round." if norm else "A model may move any distance.",
+        f"Noise of {noise:g} times that distance is added to each number of the model." if noise else "",
+        "Only sums over several hospitals may be readable to anybody." if release.secure_aggregation else "",
+    ]
+
+
+def _approval(approval: Approval) -> list[str]:
+    repeated = "Only what is, to the last byte, a study that a person approved here before is approved without one."
+    by_person = "A person approves each study."
+    return [
+        by_person if approval.automatic == "never" else repeated,
+        f"An approval is valid for at most {approval.days:,} days.",
+    ]
+
+
+def _budget(budget: Budget | None) -> list[str]:
+    if budget is None:
+        return ["None: the private tier is not used."]
+    return [
+        f"In the private tier one study may spend an epsilon of at most {budget.epsilon_per_study:g}, "
+        f"and all studies together, ever, {budget.epsilon_total:g}, at a delta of {budget.delta:g}."
+    ]
+
+
+def _allowed(patterns: Sequence[str], everything: str, only: str) -> str:
+    if "*" in patterns:
+        return f"{everything}."
+    star = " (* stands for any text)" if any("*" in pattern for pattern in patterns) else ""
+    return f"{only}: {', '.join(patterns) or 'none'}{star}."

@@ -1,0 +1,45 @@
+"""What a study asks for, in the terms that policies speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from policies.code import Finding, review
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """One study at one hospital. What is not known is left at its default, and is refused wherever a rule asks for it.
+
+    pseudonyms: whether the code sees which rows belong to one patient. patients: in the hospital's table.
+    max_bytes: of one round's result. evaluate_arrays: shapes. files: text by path.
+    protections: "secure_aggregation", "gate_noise": what this hospital will really apply to the study's results.
+    approved_digests: of the studies that a person approved here before, without those since revoked.
+    """
+
+    researcher: str
+    purpose: str
+    dataset: str
+    columns: tuple[str, ...]
+    tier: str
+    rounds: int
+    seconds_per_round: int
+    max_bytes: int
+    fit_metrics: tuple[str, ...]
+    evaluate_metrics: tuple[str, ...]
+    evaluate_arrays: Mapping[str, tuple[int, ...]]
+    files: Mapping[str, str]
+    config: Mapping[str, Any]
+    digest: str
+    pseudonyms: bool = True
+    patients: int | None = None
+    protections: frozenset[str] = frozenset()
+    approved_digests: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """The review of its code."""
+        return review(self.files)

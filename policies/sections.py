@@ -1,0 +1,131 @@
+"""The sections of a policy, each a typed table of its TOML file.
+
+Every entry must be written down, so that the file says all that is allowed; only limits that may be left off have a
+default. Lists of names may use `*` for any text where they say so; an empty list allows nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
+
+from policies.code import Allowable
+
+
+def _line(value: str) -> str:
+    if not value.strip() or not value.isprintable() or len(value) > 500:
+        raise PydanticCustomError("line", "must be one line of text")
+    return value
+
+
+def _identifier(value: str) -> str:
+    if not value.isidentifier() or not value.isascii() or len(value) > 64:
+        raise PydanticCustomError("identifier", "must be a name of letters, digits and underscores, without dots")
+    return value
+
+
+Line = Annotated[str, Strict(), AfterValidator(_line)]
+Identifier = Annotated[str, Strict(), AfterValidator(_identifier)]
+Lines = Annotated[tuple[Line, ...], Field(max_length=2_000)]
+Positive = Annotated[int, Strict(), Field(ge=1, le=1_000_000_000)]
+Tier = Literal["private", "reviewed"]
+
+
+class Section(BaseModel):
+    """A part of a policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Asking(Section):
+    """Who may ask and what for. `researchers` are addresses (`*@university.org`), `purposes` as studies state them;
+    both may use `*`, and upper case is as lower case."""
+
+    researchers: Lines
+    purposes: Lines
+
+
+class Data(Section):
+    """What code may see. `columns` may use `*`; `never_columns` wins over it. `pseudonyms`: whether code may tell which
+    rows belong to one patient. `min_patients`: a table of fewer takes part in no study."""
+
+    columns: Lines
+    never_columns: Lines
+    pseudonyms: StrictBool
+    min_patients: Positive
+
+
+class Running(Section):
+    """How a study may run: in which tiers, and how much in each round."""
+
+    tiers: tuple[Tier, ...]
+    rounds: Annotated[int, Strict(), Field(ge=1, le=100_000)]
+    minutes_per_round: Annotated[float, Strict(), Field(gt=0, le=7 * 24 * 60)]
+    megabytes_per_round: Annotated[float, Strict(), Field(gt=0, le=10_000)]
+
+    @property
+    def seconds_per_round(self) -> int:
+        return int(self.minutes_per_round * 60)
+
+    @property
+    def bytes_per_round(self) -> int:
+        """Of the result that leaves; a megabyte is a million bytes."""
+        return int(self.megabytes_per_round * 1_000_000)
+
+
+class Code(Section):
+    """What a study's code may use: top-level packages, and kinds of findings (see `policies.code`) that are no ground
+    for refusal."""
+
+    imports: Annotated[tuple[Identifier, ...], Field(max_length=500)]
+    allow: tuple[Allowable, ...]
+
+
+class Release(Section):
+    """What the gate lets out.
+
+    metrics: names of numbers that may leave. arrays: greatest shape of each other array that may leave.
+    min_cohort: examples behind a released number. min_cell: no count from 1 to below this one leaves in an array.
+    decimals: metrics are rounded to so many. max_update_norm: greatest L2 norm of what came back minus what was sent.
+    gate_noise: standard deviation of noise added to each number of the update, as a multiple of max_update_norm.
+    secure_aggregation: only sums over hospitals may be readable to anybody.
+    """
+
+    metrics: Annotated[tuple[Identifier, ...], Field(max_length=500)]
+    arrays: dict[Identifier, Annotated[tuple[Positive, ...], Field(max_length=8)]]
+    min_cohort: Positive
+    min_cell: Positive
+    decimals: Annotated[int, Strict(), Field(ge=0, le=10)]
+    secure_aggregation: StrictBool
+    max_update_norm: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
+    gate_noise: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _noise_has_a_scale(self) -> Self:
+        if self.gate_noise is not None and self.max_update_norm is None:
+            raise PydanticCustomError("rule", "`gate_noise` is a multiple of `max_update_norm`, which is not given")
+        return self
+
+
+class Approval(Section):
+    """`automatic`: "same-digest" approves without a person what is, to the last byte, a study that one approved before.
+    `days`: the longest that an approval is valid."""
+
+    automatic: Literal["never", "same-digest"]
+    days: Annotated[int, Strict(), Field(ge=1, le=3_650)]
+
+
+class Budget(Section):
+    """What the private tier may spend of differential privacy, for one study and for all studies ever."""
+
+    epsilon_per_study: Annotated[float, Strict(), Field(gt=0, le=1_000)]
+    epsilon_total: Annotated[float, Strict(), Field(gt=0, le=1_000)]
+    delta: Annotated[float, Strict(), Field(gt=0, lt=0.01)]
+
+    @model_validator(mode="after")
+    def _one_fits_the_whole(self) -> Self:
+        if self.epsilon_per_study > self.epsilon_total:
+            raise PydanticCustomError("rule", "`epsilon_per_study` is above `epsilon_total`")
+        return self

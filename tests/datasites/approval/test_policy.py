@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from datasites.approval.policy import PolicyBook, approved_before, count_patients, request_of
+from datasites.catalog.registry import RegisteredTable
+from datasites.catalog.tables import TableSource
+from datasites.home import DatasiteHome
+from datasites.wire.decision import Decision, SignedDecision
+from datasites.wire.dictionary import Dictionary
+from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
+from policies.errors import InvalidInput
+from policies.examples import example, example_text
+from tests.support.federation import DICTIONARY, stays
+
+FILES = {"study.py": b"import numpy\n", "notes.txt": b"\xff\xfe"}
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return Manifest(
+        name="demo",
+        purpose="Test",
+        researcher="ada@uni.org",
+        dataset="stays",
+        dictionary="0" * 64,
+        columns=("days", "site"),
+        files=describe_files(FILES),
+        config={"seed": 1},
+        rounds=3,
+        seconds_per_round=10,
+        outputs=OutputContract(
+            parameters={"w": ArraySpec(shape=(4,), dtype="float32")},
+            fit_metrics=("loss",),
+            evaluate_metrics=("auc",),
+            evaluate_arrays={"score_histogram": ArraySpec(shape=(2, 10), dtype="int64")},
+        ),
+    )
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> PolicyBook:
+    return PolicyBook(DatasiteHome(tmp_path))
+
+
+def test_request_says_all_that_the_manifest_does(manifest: Manifest) -> None:
+    asked = request_of(manifest, FILES, ["a" * 64], patients=70)
+    assert (asked.researcher, asked.purpose, asked.dataset, asked.tier) == ("ada@uni.org", "Test", "stays", "reviewed")
+    assert (asked.columns, asked.rounds, asked.seconds_per_round) == (("days", "site"), 3, 10)
+    assert (asked.fit_metrics, asked.evaluate_metrics) == (("loss",), ("auc",))
+    assert asked.evaluate_arrays == {"score_histogram": (2, 10)}
+    assert asked.max_bytes == manifest.outputs.max_bytes
+    assert (asked.digest, asked.approved_digests, asked.patients) == (manifest.digest, {"a" * 64}, 70)
+    assert asked.pseudonyms
+    assert asked.protections == set()
+    assert [v.rule for v in example("standard").check(asked)] == ["calls"]  # notes.txt, which is no text
+
+
+def test_what_the_hospital_does_not_tell_is_refused(manifest: Manifest) -> None:
+    asked = request_of(manifest, {"study.py": b""})
+    assert [v.rule for v in example("standard").check(asked)] == ["cohort"]
+
+
+def test_standard_applies_where_nothing_was_set(book: PolicyBook) -> None:
+    assert book.get("stays") == example("standard")
+    assert not book.is_set("stays")
+
+
+def test_a_policy_that_was_set_applies_as_it_was_written(book: PolicyBook, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("# mine\n" + example_text("strict"))
+    assert book.set("stays", tmp_path / "mine.toml") == book.get("stays") == example("strict")
+    assert book.text("stays").startswith("# mine\n")
+    assert book.get("other") == example("standard")
+    assert (book.folder / "stays.toml").stat().st_mode & 0o077 == 0
+    assert book.set("stays", "teaching") == book.get("stays") == example("teaching")
+
+
+def test_a_wrong_policy_changes_nothing(book: PolicyBook, tmp_path: Path) -> None:
+    book.set("stays", "strict")
+    (tmp_path / "wrong.toml").write_text(example_text("teaching").replace("rounds = 1000", "rounds = 0"))
+    with pytest.raises(InvalidInput, match="`rounds`"):
+        book.set("stays", tmp_path / "wrong.toml")
+    assert book.get("stays") == example("strict")
+
+
+def test_a_damaged_policy_is_never_taken_for_none(book: PolicyBook) -> None:
+    book.set("stays", "strict")
+    (book.folder / "stays.toml").write_bytes(b"title = ")
+    with pytest.raises(InvalidInput, match="not TOML"):
+        book.get("stays")
+    (book.folder / "stays.toml").unlink()
+    (book.folder / "stays.toml").symlink_to("gone")
+    with pytest.raises(InvalidInput, match="Cannot read"):
+        book.get("stays")
+
+
+@pytest.mark.parametrize("name", ["../peers", "a/b", "", "a.b"])
+def test_only_names_of_tables(book: PolicyBook, name: str) -> None:
+    with pytest.raises(InvalidInput, match="not the name of a table"):
+        book.set(name, "strict")
+
+
+def test_patients_are_counted_not_rows(tmp_path: Path) -> None:
+    stays(1, 30).to_csv(tmp_path / "stays.csv", index=False)
+    table = RegisteredTable(TableSource(path=tmp_path / "stays.csv"), Dictionary.load(DICTIONARY))
+    assert count_patients(table) == 15
+    (tmp_path / "stays.csv").unlink()
+    assert count_patients(table) is None
+
+
+def test_only_approvals_in_force_count_as_approved_before() -> None:
+    def decided(study: str, verdict: str) -> SignedDecision:
+        decision = Decision(
+            study=study * 64, hospital="do@a.org", number=1, verdict=verdict, decided_at=datetime.now(UTC)
+        )  # type: ignore[arg-type]
+        return SignedDecision(decision=decision, signature="")
+
+    decisions = [decided("a", "approved"), decided("b", "denied"), decided("c", "revoked")]
+    assert approved_before(decisions) == {"a" * 64}

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policies.errors import InvalidInput
+from policies.examples import NAMES, example, example_text
+from policies.explain import explain
+from policies.policy import Policy
+from policies.request import StudyRequest
+
+Ask = Callable[..., StudyRequest]
+
+BROKEN = """
+title = " "
+wat = 1
+data = 3
+[asking]
+researcher = ["a"]
+purposes = "x"
+[running]
+tiers = ["privat"]
+rounds = "12"
+minutes_per_round = 0
+megabytes_per_round = true
+[code]
+imports = ["numpy", "torch.nn"]
+allow = ["unreadable"]
+[release]
+metrics = ["loss"]
+min_cohort = 0
+min_cell = 1.5
+decimals = 3
+secure_aggregation = 1
+[release.arrays]
+"a b" = [2]
+[budget]
+epsilon_per_study = 3
+epsilon_total = 1
+delta = 1e-5
+"""
+
+
+def edited(name: str, **changes: str) -> str:
+    """An example's text with whole entries replaced: name="new value"."""
+    lines = example_text(name).splitlines()
+    for entry, value in changes.items():
+        (at,) = (n for n, line in enumerate(lines) if line.startswith(f"{entry} = "))
+        assert not lines[at].rstrip().endswith("[")
+        lines[at] = f"{entry} = {value}" if value else ""
+    return "\n".join(lines)
+
+
+def test_every_problem_is_told_in_its_authors_words() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        Policy.from_toml(BROKEN)
+    told = raised.value.message
+    for problem in (
+        "The policy: `title` must be one line of text.",
+        "The policy has `wat`, which is no entry of a policy.",
+        "The policy: `data` must be a section of its own.",
+        "The policy needs the section [approval].",
+        "[asking] needs `researchers`.",
+        "[asking] has `researcher`, which is no entry of a policy; did you mean `researchers`?",
+        "[asking]: `purposes` must be a list in brackets.",
+        "[running]: `tiers`, entry 1, must be 'private' or 'reviewed'.",
+        "[running]: `rounds` must be a whole number.",
+        "[running]: `minutes_per_round` must be greater than 0.",
+        "[running]: `megabytes_per_round` must be a number.",
+        "[code]: `imports`, entry 2, must be a name of letters, digits and underscores, without dots.",
+        "[code]: `allow`, entry 1, must be 'file', 'process', 'network', 'evaluation', 'monkeypatch' or 'reflection'.",
+        "[release]: `min_cohort` must be greater than or equal to 1.",
+        "[release]: `min_cell` must be a whole number.",
+        "[release]: `secure_aggregation` must be true or false.",
+        "[release.arrays] has `a b`, which must be a name of letters, digits and underscores, without dots.",
+        "[budget]: `epsilon_per_study` is above `epsilon_total`.",
+    ):
+        assert f"\n- {problem}\n" in told
+    assert told.count("\n- ") == 18
+
+
+def _paths(table: dict[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in table.items():
+        yield (*before, name)
+        if isinstance(value, dict) and name != "arrays":
+            yield from _paths(value, (*before, name))
+
+
+@pytest.mark.parametrize("path", list(_paths(tomllib.loads(example_text("standard")))))
+def test_nothing_is_allowed_by_leaving_it_out(path: tuple[str, ...]) -> None:
+    raw = tomllib.loads(example_text("standard"))
+    section = raw
+    for name in path[:-1]:
+        section = section[name]
+    del section[path[-1]]
+    with pytest.raises(ValueError, match=path[-1]):
+        Policy.model_validate(raw)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"decimals": "3\ngate_noise = 1.0"}, "[release]: `gate_noise` is a multiple of `max_update_norm`"),
+        ({"min_cohort": "nan"}, "[release]: `min_cohort` must be a whole number."),
+        ({"epsilon_total": "inf"}, "[budget]: `epsilon_total`"),
+        ({"researchers": '["a\\u001b[31m"]'}, "[asking]: `researchers`, entry 1, must be one line of text."),
+    ],
+)
+def test_senseless_values(changes: dict[str, str], problem: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        Policy.from_toml(edited("standard", **changes))
+    assert problem in raised.value.message
+
+
+def test_the_private_tier_needs_a_budget() -> None:
+    text = example_text("standard").split("[budget]")[0]
+    with pytest.raises(InvalidInput, match="The policy: the private tier needs a \\[budget\\]"):
+        Policy.from_toml(text)
+    assert Policy.from_toml(text.replace('"private", ', "")).budget is None
+
+
+def test_load_tells_what_is_wrong_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="Cannot read"):
+        Policy.load(tmp_path / "none.toml")
+    with pytest.raises(InvalidInput, match="Cannot read"):
+        Policy.load(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
+    with pytest.raises(InvalidInput, match="not UTF-8"):
+        Policy.load(tmp_path / "latin.toml")
+    (tmp_path / "half.toml").write_text("title = ")
+    with pytest.raises(InvalidInput, match="not TOML"):
+        Policy.load(tmp_path / "half.toml")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_fits_a_page_and_is_told_whole(name: str) -> None:
+    assert len(example_text(name).splitlines()) <= 70
+    policy, told = example(name), " ".join(s for sentences in explain(example(name)).values() for s in sentences)
+    for number in (policy.running.rounds, policy.data.min_patients, policy.release.min_cohort, policy.approval.days):
+        assert f"{number:,}" in told
+    for word in (*policy.code.imports, *policy.release.metrics, *policy.data.never_columns):
+        assert word in told
+
+
+def test_examples_grow_stricter(asks: Ask) -> None:
+    teaching, standard, strict = example("teaching"), example("standard"), example("strict")
+    assert not standard.check(asks())
+    assert not teaching.check(asks(patients=3))
+    assert {"cohort"} == {v.rule for v in standard.check(asks(patients=3))}
+    assert {"researchers", "purposes", "columns", "tiers", "outputs"} == {v.rule for v in strict.check(asks())}
+    private = {"tier": "private", "pseudonyms": False, "files": {}, "evaluate_arrays": {}}
+    assert not strict.check(asks(researcher="ada@hospital.example.org", purpose="Readmission planning", **private))
+
+
+def test_digest_is_of_what_it_says() -> None:
+    text = example_text("standard")
+    assert Policy.from_toml(text + "\n# a comment\n").digest == example("standard").digest
+    assert Policy.from_toml(edited("standard", rounds="101")).digest != example("standard").digest
+
+
+def test_only_an_exact_repetition_is_approved_without_a_person(asks: Ask) -> None:
+    policy = Policy.from_toml(edited("standard", automatic='"same-digest"'))
+    earlier = frozenset({"d" * 64})
+    assert policy.approves(asks(approved_digests=earlier))
+    assert not policy.approves(asks(approved_digests=earlier, digest="e" * 64))
+    assert not policy.approves(asks())
+    assert not policy.approves(asks(approved_digests=earlier, rounds=101))
+    assert not example("standard").approves(asks(approved_digests=earlier))
+
+
+def test_explain_tells_of_every_protection() -> None:
+    release = "4\nmax_update_norm = 2.5\ngate_noise = 0.5"
+    policy = Policy.from_toml(edited("standard", decimals=release, secure_aggregation="true", allow='["file"]'))
+    told = " ".join(explain(policy)["What may leave"])
+    assert "further than 2.5" in told
+    assert "Noise of 0.5 times" in told
+    assert "Only sums over several hospitals" in told
+    assert "Code that reads or writes files is allowed." in explain(policy)["What its code may do"]
