@@ -155,7 +155,8 @@ class Hospital:
 
     def job(self, study: wr.Submission) -> Any:
         """Syft's own record of the study, as the data owner sees it."""
-        return next(j for j in self.datasite.office._jobs.jobs if j.name == study.manifest.job_name)
+        with self.home.syft_tree():  # the agent writes there, and Syft leaves out what is half written
+            return next(j for j in self.datasite.office._jobs.jobs if j.name == study.manifest.job_name)
 
 
 def _entry(hospital: Hospital) -> str:
