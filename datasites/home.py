@@ -26,6 +26,7 @@ class DatasiteHome(Home):
     | studies/DIGEST/ | a study's table view, scratch and log |
     | pseudonyms.key | the secret that patients' pseudonyms are made with |
     | quarantine/ | refused messages |
+    | held/ | results that the release gate kept back |
     | syftbox/ | Syft's synced tree: mock twins and submissions |
     """
 
@@ -40,6 +41,10 @@ class DatasiteHome(Home):
     @property
     def approved(self) -> Path:
         return self.path / "approved"
+
+    @property
+    def held(self) -> Path:
+        return self.path / "held"
 
     @property
     def lock(self) -> Path:
