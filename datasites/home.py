@@ -12,6 +12,8 @@ from pathlib import Path
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.home import Home
 
+STUDY_LOG = "study.log"  # in a study's folder: what its code printed
+
 
 @dataclass(frozen=True)
 class DatasiteHome(Home):

@@ -14,7 +14,7 @@ from datasites.approval.policy import PolicyBook
 from datasites.approval.vault import Vault
 from datasites.catalog.registry import Registry
 from datasites.catalog.view import count_view, study_view
-from datasites.home import DatasiteHome
+from datasites.home import STUDY_LOG, DatasiteHome
 from datasites.release.examine import Verdict
 from datasites.release.gate import Gate, GateFailed
 from datasites.release.terms import Cohort, terms_of
@@ -112,7 +112,7 @@ class Workbench:
             code=code,
             table=self._table,
             scratch=private_folder(self._scratch),
-            log=self.folder / "study.log",
+            log=self.folder / STUDY_LOG,
             limits=self.limits,
             sandbox=default_sandbox(private=True),
         )

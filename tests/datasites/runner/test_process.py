@@ -137,7 +137,7 @@ def test_code_that_fails_to_import_leaves_no_process(start, log):
         start("import os\nprint('pid', os.getpid(), flush=True)\nraise RuntimeError('secret-4711')")
     assert caught.value.code is Code.CODE_ERROR
     assert "4711" in log.read_text()
-    assert not exists(int(log.read_text().split()[1]))
+    assert ends_soon(int(log.read_text().split()[1]))
 
 
 def test_a_module_without_functions_is_a_bad_output(start):
