@@ -14,21 +14,28 @@ from datasites.release.terms import Rules
 from datasites.runner.replies import Outcome
 
 Table = NDArray[Any]
+_NO_SIGN = 0.0  # added to a number, it makes 0 of -0, whose sign would be one more bit
 _DRAW = 8  # bytes; the remainder of so large a number is as good as uniform
 
 
 def rounded(outcome: Outcome, rules: Rules) -> Outcome:
     """The same result, as it may leave. The model itself is not touched."""
     release = rules.release
-    metrics = {name: round(value, release.decimals) for name, value in outcome.metrics.items()}
+    metrics = {name: round(value, release.decimals) + _NO_SIGN for name, value in outcome.metrics.items()}
     key = bytes.fromhex(rules.rounding_key)
     arrays = {
-        name: table.round(release.decimals)
+        name: round_averages(table, release.decimals)
         if table.dtype.kind == "f"
         else round_counts(name, table, release.min_cell, key)
         for name, table in outcome.arrays.items()
     }
     return Outcome(outcome.parameters, outcome.num_examples, metrics, arrays)
+
+
+def round_averages(table: Table, decimals: int) -> Table:
+    """In float64, for a small type's own range may not hold the steps between."""
+    rounded_: Table = np.asarray(table.astype(np.float64).round(decimals) + _NO_SIGN).astype(table.dtype)
+    return rounded_
 
 
 def round_counts(name: str, table: Table, base: int, key: bytes) -> Table:
