@@ -134,7 +134,11 @@ class RoundRunner:
 
     def _hold(self, task: Task, number: int, frame: bytes, verdict: Verdict) -> None:
         reason, at = verdict.reason or Reason.HOSPITAL, now().isoformat()
-        held = hold(self._bench.home.held, self._study, number, task, frame, reason, verdict.details, at)
+        try:
+            held = hold(self._bench.home.held, self._study, number, task, frame, reason, verdict.details, at)
+        except OSError as problem:  # it stays here all the same
+            log.error("study %s round %d: the output could not be kept: %s", self._study[:12], number, problem)
+            return
         self._audit.record_once(
             Kind.OUTPUT_HELD,
             "output",

@@ -29,7 +29,9 @@ def test_each_becomes_the_multiple_below_or_above_and_so_does_every_run_of_cells
     found = round_counts("table", counts, base, key)
     below = counts - counts % base
     assert ((found == below) | (found == below + base * (counts % base > 0))).all()
-    assert np.abs(np.cumsum(found) - np.cumsum(counts)).max() < base  # so no run of cells is off by 2 * base
+    off = np.abs(np.cumsum(found) - np.cumsum(counts))
+    assert off.max() < 2 * base  # so no run of cells is off by more than that and the whole together
+    assert off[-1] < base
 
 
 def test_the_expectation_is_the_count() -> None:
@@ -78,7 +80,7 @@ def test_a_pooled_auc_stays_where_it_was() -> None:
     table = np.stack([negatives, positives])
     errors = [auc(round_counts("score_histogram", table, 5, key)) - auc(table) for key in keys(40)]
     assert abs(np.mean(errors)) < 0.001
-    assert np.std(errors) < 0.003
+    assert np.std(errors) < 0.0015
 
 
 def test_metrics_and_averages_get_the_policys_decimals_and_the_model_stays() -> None:
