@@ -13,16 +13,19 @@ from typing import Any
 
 import pandas as pd
 
+from datasites.approval import excerpts
 from datasites.approval.office import Office, expiry
 from datasites.approval.packet import Packet
 from datasites.audit.entry import Kind
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
-from datasites.home import DatasiteHome
+from datasites.home import STUDY_LOG, DatasiteHome
+from datasites.release.held import HeldOutput, held_outputs
 from datasites.settings import FILE, DatasiteSettings, write_settings
 from datasites.state import State
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
+from datasites.wire.excerpt import Excerpt
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable
@@ -178,6 +181,34 @@ class Datasite:
     def revoke(self, study: str, *, reason: str) -> Decision:
         """Takes back an approval: a running round is stopped, and no further one starts."""
         return self.office.revoke(study, reason=reason, by=_person()).decision
+
+    # what stays here
+
+    def held(self) -> pd.DataFrame:
+        """The results that the release gate held back, and why; nothing of them has left."""
+        columns = ["name", "at", "study", "round", "task", "reason", "why", "bytes"]
+        rows = [(h.name, h.at, h.study, h.round, h.task, h.reason, "; ".join(h.why), h.bytes) for h in self._held()]
+        return pd.DataFrame(rows, columns=columns)
+
+    def log(self, study: str) -> pd.DataFrame:
+        """What a study's code printed here: `line` (from 1) and `text`. It may hold patients' data."""
+        lines = excerpts.log_lines(self._log_of(self.office.find(study).digest))
+        return pd.DataFrame({"line": range(1, len(lines) + 1), "text": lines})
+
+    def draft_excerpt(self, study: str, first_line: int, last_line: int) -> Excerpt:
+        """Lines of a study's log as its researcher would get them. Raises InvalidInput; nothing is sent by this."""
+        digest, lines = self.office.find(study).digest, (first_line, last_line)
+        return excerpts.draft(self._log_of(digest), self.state, digest, self.identity.email, lines, _person())
+
+    def release_excerpt(self, excerpt: Excerpt) -> None:
+        """Signs an excerpt; the agent sends it to the study's researcher, and to nobody else."""
+        excerpts.release(excerpt, self.identity, self.state)
+
+    def _held(self) -> list[HeldOutput]:
+        return held_outputs(self.home.held)
+
+    def _log_of(self, digest: str) -> Path:
+        return self.home.study(digest) / STUDY_LOG
 
     @cached_property
     def office(self) -> Office:

@@ -17,6 +17,7 @@ from datasites.audit.log import SCHEMA as AUDIT_SCHEMA
 from datasites.audit.log import AuditLog
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
+from datasites.wire.excerpt import SignedExcerpt
 from datasites.wire.reasons import Reason
 
 _KEEP_REPLIES = 2
@@ -39,6 +40,9 @@ CREATE TABLE IF NOT EXISTS rounds (
     study TEXT NOT NULL, number INTEGER NOT NULL, request TEXT NOT NULL, outcome TEXT NOT NULL,
     fit INTEGER NOT NULL, evaluate INTEGER NOT NULL, reply BLOB, posted INTEGER NOT NULL DEFAULT 0,
     answered_at TEXT NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (study, number)) STRICT;
+CREATE TABLE IF NOT EXISTS excerpts (
+    study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (study, number)) STRICT;
 """
 
@@ -104,6 +108,28 @@ class State:
     def current_decisions(self) -> list[SignedDecision]:
         """The one in force for each study."""
         return list({signed.decision.study: signed for signed in self.decisions()}.values())
+
+    # excerpts of studies' logs
+
+    def record_excerpt(self, signed: SignedExcerpt) -> None:
+        """Raises sqlite3.IntegrityError when another excerpt took this number at the same moment."""
+        excerpt, document = signed.excerpt, signed.model_dump_json()
+        with self._lock, self._db:
+            self._db.execute("INSERT INTO excerpts VALUES (?, ?, ?)", (excerpt.study, excerpt.number, document))
+            self.audit.add(
+                Kind.EXCERPT_RELEASED,
+                study=excerpt.study,
+                excerpt=excerpt.number,
+                document=sha256(document.encode()),
+                bytes=len(excerpt.text.encode()),
+            )
+
+    def excerpts(self, study: str) -> list[SignedExcerpt]:
+        """Those released to the study's researcher, oldest first."""
+        query = "SELECT document FROM excerpts WHERE study = ? ORDER BY number"
+        with self._lock:
+            rows = self._db.execute(query, (study,)).fetchall()
+        return [SignedExcerpt.model_validate_json(row[0]) for row in rows]
 
     # rounds
 

@@ -1,6 +1,6 @@
-"""One study's worker at a hospital: the approved code, a private view of the table, and a warm process.
+"""One study's worker and gate at a hospital: the approved code, a private view of the table, and two warm processes.
 
-The process is started at the first round, kept over rounds, and ended after it was idle for long.
+They are started at the first round, kept over rounds, and ended after they were idle for long.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from datasites.approval.policy import PolicyBook
 from datasites.approval.vault import Vault
 from datasites.catalog.registry import Registry
-from datasites.catalog.view import study_view
-from datasites.home import DatasiteHome
+from datasites.catalog.view import count_view, study_view
+from datasites.home import STUDY_LOG, DatasiteHome
+from datasites.release.examine import Verdict
+from datasites.release.gate import Gate, GateFailed
+from datasites.release.terms import Cohort, terms_of
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
-from datasites.runner.replies import Outcome, Task
+from datasites.runner.replies import Task
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.files import private_folder
@@ -34,10 +38,13 @@ class Workbench:
         self.folder = home.study(manifest.digest)
         self._idle_seconds = idle_seconds
         self._worker: Worker | None = None
+        self._gate: Gate | None = None
+        self._cohort: Cohort | None = None
         self._used_at = 0.0
 
-    def call(self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool]) -> Outcome:
-        """Runs `fit` or `evaluate`. Raises WorkerFailed; after all but code_error the process is gone."""
+    def call(self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool]) -> bytes:
+        """Runs `fit` or `evaluate`; the frame that comes back is for the gate. Raises WorkerFailed; after all but
+        code_error the process is gone."""
         worker = self._worker or self._start()
         config = {**self.manifest.config, "round": round_number}
         try:
@@ -49,18 +56,34 @@ class Workbench:
         finally:
             self._used_at = time.monotonic()
 
+    def release(self, task: Task, frame: bytes, sent: Arrays, spent: int, should_stop: Callable[[], bool]) -> Verdict:
+        """The gate's verdict on a frame, by the policy in force now. Raises GateFailed, WardroundError for a damaged
+        policy, and WorkerFailed STOPPED; then nothing may leave."""
+        policy = PolicyBook(self.home).get(self.manifest.dataset)
+        if self._cohort is None:
+            rows, patients = count_view(self._table)
+            self._cohort = Cohort(rows=rows, patients=patients)
+        terms = terms_of(self.manifest, policy, self._cohort, self.home.pseudonym_secret())
+        self._gate = self._gate or self._open_gate()
+        try:
+            return self._gate.examine(task, frame, sent, spent, terms, should_stop)
+        except (GateFailed, WorkerFailed):
+            self._gate = None
+            raise
+
     def stop_if_idle(self) -> None:
         if self._worker and time.monotonic() - self._used_at > self._idle_seconds:
             self.stop()
 
     def stop(self) -> None:
-        """Ends the process."""
-        if self._worker:
-            self._worker.stop()
-            self._worker = None
+        """Ends the processes."""
+        for process in (self._worker, self._gate):
+            if process:
+                process.stop()
+        self._worker = self._gate = self._cohort = None
 
     def clear(self) -> None:
-        """Ends the process and removes the study's view of the table; its log stays for the owner."""
+        """Ends the processes and removes the study's view of the table; its log stays for the owner."""
         self.stop()
         for path in (self._table, self._draft, self._scratch):
             if path.is_dir():
@@ -83,16 +106,20 @@ class Workbench:
     def _start(self) -> Worker:
         code = Vault(self.home.approved).code(self.manifest.digest)
         self._write_table()
+        self._gate = self._gate or self._open_gate()  # it gets ready while the worker does
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._worker = Worker.start(
             code=code,
             table=self._table,
             scratch=private_folder(self._scratch),
-            log=self.folder / "study.log",
+            log=self.folder / STUDY_LOG,
             limits=self.limits,
             sandbox=default_sandbox(private=True),
         )
         return self._worker
+
+    def _open_gate(self) -> Gate:
+        return Gate.start(self.folder / "gate.log", self.limits.output_bytes)
 
     def _write_table(self) -> None:
         """The view is made once a study, so that a table that changes meanwhile does not change under it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from datasites.approval.excerpts import hand_over
 from datasites.approval.submissions import BadSubmission, Submission, decision_document, find, read_submission
 from datasites.approval.vault import Vault
 from datasites.audit.entry import Kind
@@ -146,8 +147,8 @@ class Office:
     # Syft's own view
 
     def follow(self, submission: Submission) -> bool:
-        """Makes Syft's job state and the researcher's copy of the decision agree with the decision in force; says
-        whether they did not. For the agent alone."""
+        """Makes Syft's job state and the researcher's copies of the decision and of log excerpts agree with what was
+        recorded; says whether they did not. For the agent alone."""
         signed = self.state.decision(submission.digest)
         if signed is None:
             return False
@@ -158,6 +159,7 @@ class Office:
             if not told:  # no file aside and renamed: after a crash Syft would send that too; the next look writes it
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(document)
+            told = hand_over(self.state, submission.digest, target.parent) and told
             return self._set_status(submission.job, self._status(signed.decision), signed.decision) or not told
 
     def reject_bad(self, bad: BadSubmission) -> None:

@@ -30,8 +30,10 @@ class Kind(StrEnum):
     RUN_STARTED = "run_started"  # study, round
     RUN_INTERRUPTED = "run_interrupted"  # study, round; the agent was stopped
     RUN_FAILED = "run_failed"  # study, round, request, reason, reply (digest), bytes
-    REFUSED = "refused"  # the same; what the owner's decision, the contract or the order of rounds forbids
+    REFUSED = "refused"  # the same; what the owner's decision, the gate or the order of rounds forbids
     RELEASED = "released"  # study, round, request, fit, evaluate, reply (digest), bytes; written before it is posted
+    OUTPUT_HELD = "output_held"  # study, round, output (its name among the held outputs), reason, bytes
+    EXCERPT_RELEASED = "excerpt_released"  # study, excerpt (its number), document (digest), bytes; before it is sent
     MESSAGE_QUARANTINED = "message_quarantined"  # message (its name in the quarantine), peer, note (digest)
     HEAD_SEEN = "head_seen"  # hospital, fingerprint, size, root, head_at, signature
     HEAD_ALARM = "head_alarm"  # the same, and verdict

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from datasites.cli import show
+from datasites.cli import outputs, show
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument
 from datasites.datasite import Datasite
 from datasites.home import DatasiteHome
@@ -149,6 +149,10 @@ def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """Show the datasite: whether its agent runs, its tables, peers, studies and refused messages."""
     with Datasite.opened(home) as site:
         show.status(site, as_json=json)
+
+
+for command in (outputs.held, outputs.log, outputs.release_log):
+    app.command()(command)
 
 
 def _until(text: str) -> datetime:

@@ -19,6 +19,7 @@ from datasites.approval.packet import Packet
 from datasites.audit.witness import witnessed
 from datasites.catalog.registry import Registry
 from datasites.datasite import Datasite
+from datasites.release.held import held_outputs
 from datasites.state import State, now
 from datasites.wire import quarantine
 from datasites.wire.decision import Decision
@@ -114,6 +115,8 @@ def status(site: Datasite, *, as_json: bool) -> None:
     for hospital, verdict in content["audit"]["witnessed"].items():
         if verdict != Verdict.CONSISTENT:
             console.print(f"[bold red]audit log of {escape(hospital)}: {verdict}[/]")
+    if held := content["held_outputs"]:
+        console.print(f"[yellow]{held} results were held back[/]; see: wardround datasite held")
     for note in content["refused_messages"][-5:]:
         console.print(
             f"[yellow]refused message[/] from {escape(note['from'])} at {note['at']}: it {escape(note['why'])}"
@@ -133,6 +136,7 @@ def _status(site: Datasite) -> dict[str, Any]:
             "entries": site.state.audit.size,
             "witnessed": {one.hospital.email: one.verdict.value for one in witnessed(site.state.audit)},
         },
+        "held_outputs": len(held_outputs(site.home.held)),
         "refused_messages": quarantine.notes(site.home.quarantine),
     }
 

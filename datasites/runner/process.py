@@ -17,7 +17,7 @@ from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
 from datasites.runner.launch import kill, spawn
 from datasites.runner.limits import Limits
-from datasites.runner.replies import Outcome, Task, decode_ready, decode_result
+from datasites.runner.replies import Task, decode_ready, failure
 from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.waiting import Patience
 from datasites.wire.arrays import pack
@@ -73,8 +73,8 @@ class Worker:
         parameters: Mapping[str, Any],
         config: Mapping[str, Any],
         should_stop: Callable[[], bool] | None = None,
-    ) -> Outcome:
-        """Runs one function of the study.
+    ) -> bytes:
+        """Runs one function of the study. Returns the frame of its result, unread: see `replies.decode_result`.
 
         `config` holds JSON values. `should_stop` is asked about every 0.2 s; True kills the worker (a revocation).
         Raises InvalidInput, leaving the worker as it is, when the study lacks the function or the input cannot be
@@ -83,14 +83,15 @@ class Worker:
         if self._stopped:
             raise WorkerFailed(Code.DIED, self._log)
         message = self._message(task, parameters, config)
-        began = time.perf_counter()
         with self._failures():
             if has_input(self._replies):  # an answer to no question: from here on replies could be out of step
                 raise WorkerFailed(Code.BAD_OUTPUT)
             patience = Patience(self._limits.seconds_per_round, should_stop, self._is_gone)
             write_frame(self._tasks, message, patience)
             reply = read_frame(self._replies, self._limits.output_bytes, patience)
-            return decode_result(task, reply, time.perf_counter() - began)
+            if code := failure(reply):
+                raise WorkerFailed(code)
+            return reply
 
     def stop(self) -> None:
         """Kills the worker and its process group, and waits until it is gone. May be called again."""

@@ -27,6 +27,9 @@ class Reason(StrEnum):
     BAD_MESSAGE = "bad_message"
     TABLE = "table"
     HOSPITAL = "hospital"
+    COHORT = "cohort"
+    NORM = "norm"
+    POLICY = "policy"
 
     @property
     def text(self) -> str:
@@ -50,6 +53,9 @@ _TEXT = {
     Reason.BAD_MESSAGE: "The round's message could not be read, or is not for this study and hospital.",
     Reason.TABLE: "The hospital could not provide the table for this study; its data owner must look at it.",
     Reason.HOSPITAL: "The hospital could not run the round; its data owner must look at it.",
+    Reason.COHORT: "Too few patients stand behind the result, or more than there are; it stays at the hospital.",
+    Reason.NORM: "The model moved further in this round than the hospital's policy allows; it stays at the hospital.",
+    Reason.POLICY: "The result holds what the hospital's policy does not let out; it stays at the hospital.",
 }
 
 # after these the hospital takes no further part in the study

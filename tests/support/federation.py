@@ -20,12 +20,14 @@ import numpy as np
 import pandas as pd
 
 import researcher as wr
+from datasites.approval.policy import PolicyBook
 from datasites.datasite import Datasite
 from datasites.wire.arrays import Arrays
 from researcher.rehearsal import rehearse
 
 STUDY = Path(__file__).parent / "counting"
 DICTIONARY = STUDY / "stays.toml"
+POLICY = STUDY / "policy.toml"
 PATIENCE = 60.0  # other work may share the machine
 WARDROUND = [sys.executable, "-c", "from datasites.cli import main; main()", "datasite"]
 _QUICK = {"WARDROUND_SYNC_SECONDS": "0.2", "WARDROUND_POLL_SECONDS": "0.1"}
@@ -97,6 +99,7 @@ class Hospital:
         self.home = self.datasite.home
 
     def publish(self) -> None:
+        PolicyBook(self.home).set("stays", POLICY)
         self.datasite.publish(DICTIONARY, self.source)
 
     def start(self) -> None:

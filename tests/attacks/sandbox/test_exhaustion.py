@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from datasites.runner.errors import Code, WorkerFailed
-from datasites.runner.process import Worker
 from datasites.runner.sandbox.base import Inside, Sandbox
 from datasites.runner.sandbox.rlimits import ProcessLimits
 from tests.attacks.sandbox.conftest import Hospital
+from tests.support.workers import ReadWorker
 
 HEAD = """
 import ctypes, os, time
@@ -38,7 +38,7 @@ def run(hospital: Hospital, sandbox: Sandbox, tmp_path: Path) -> Callable[..., o
     hospital.restore()
 
     @contextmanager
-    def start(body: str, **limits: float) -> Iterator[Worker]:
+    def start(body: str, **limits: float) -> Iterator[ReadWorker]:
         (tmp_path / "study.py").write_text(HEAD + "".join(f"    {line}\n" for line in body.splitlines()))
         with hospital.start(sandbox, code=tmp_path, **limits) as worker:
             yield worker
@@ -46,7 +46,7 @@ def run(hospital: Hospital, sandbox: Sandbox, tmp_path: Path) -> Callable[..., o
     return start
 
 
-def failed(worker: Worker) -> Code:
+def failed(worker: ReadWorker) -> Code:
     with pytest.raises(WorkerFailed) as caught:
         worker.call("fit", {}, {})
     return caught.value.code
