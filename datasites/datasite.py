@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from datasites.approval.office import Office, expiry
+from datasites.approval.office import Office
 from datasites.approval.packet import Packet
+from datasites.approval.policy import PolicyBook
 from datasites.audit.entry import Kind
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
@@ -26,6 +27,7 @@ from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable
+from policies.policy import Policy
 
 
 class Datasite:
@@ -140,6 +142,28 @@ class Datasite:
         """Waits until somebody wants to connect; returns the first one's address. Raises Unavailable at the end."""
         return self._wait(lambda: list(self.peer_requests()["researcher"]), timeout, "Nobody has asked to connect.")
 
+    # policies
+
+    def policy(self, dataset: str) -> Policy:
+        """What may be done with a table, as it is in force: `standard` where none was set. A notebook reads it aloud.
+
+        Raises InvalidInput when the policy's file is damaged; then nothing is allowed.
+        """
+        return PolicyBook(self.home).get(dataset)
+
+    def set_policy(self, dataset: str, policy: str | Path) -> Policy:
+        """Applies a policy to a table from now on, also to studies that are running. It is audited.
+
+        policy: a TOML file, or the name of a ready one. Raises InvalidInput naming every problem, and then changes
+        nothing.
+        """
+        book = PolicyBook(self.home)
+        rules, text = book.read(dataset, policy)
+        # first: no policy applies that is not on record
+        self.state.audit.record(Kind.POLICY_SET, dataset=dataset, policy=rules.digest)
+        book.put(dataset, text)
+        return rules
+
     # studies
 
     def next_study(self, timeout: float = 600) -> str:
@@ -165,11 +189,18 @@ class Datasite:
     ) -> Decision:
         """Approves exactly the bytes that are there now. What is changed afterwards does not run.
 
-        rounds: fewer than the study asks for, if you wish. expires_at: with time zone; the settings' default if not
-        given.
+        rounds: fewer than the study asks for, if you wish. expires_at: with time zone; if not given, the settings'
+        `approval_days`, or fewer where the table's policy says so. Raises Refused, naming everything that the policy in
+        force does not allow; who wants it anyway must change the policy.
         """
-        until = expires_at or expiry(self.settings.approval_days)
-        return self.office.approve(study, rounds=rounds, expires_at=until, by=_person(), reason=reason).decision
+        return self.office.approve(
+            study,
+            rounds=rounds,
+            expires_at=expires_at,
+            days=self.settings.approval_days,
+            by=_person(),
+            reason=reason,
+        ).decision
 
     def deny(self, study: str, *, reason: str) -> Decision:
         """Denies a study; the researcher reads the reason."""

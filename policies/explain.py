@@ -80,7 +80,10 @@ def _release(release: Release) -> list[str]:
 
 
 def _approval(approval: Approval) -> list[str]:
-    repeated = "Only what is, to the last byte, a study that a person approved here before is approved without one."
+    repeated = (
+        "A person approves each study. Only what repeats, to the last byte, a study that a person has approved here, "
+        "and whose approval is in force, is approved without one."
+    )
     by_person = "A person approves each study."
     return [
         by_person if approval.automatic == "never" else repeated,

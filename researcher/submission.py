@@ -173,3 +173,18 @@ class Submission:
     def describe(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return self.manifest.model_dump(mode="json")
+
+
+def as_first_rehearsed(studies: Path, manifest: Manifest) -> Manifest:
+    """A repetition with the report of its first submission's rehearsal, so that it repeats that to the last byte.
+
+    It stays as it is where the first one was not submitted from this machine; then a person decides on it anew.
+    """
+    if manifest.repetition == 1:
+        return manifest
+    for path in sorted(studies.glob(f"*/{MANIFEST_FILE}")):
+        first = Manifest.model_validate_json(path.read_bytes())
+        again = manifest.model_copy(update={"rehearsal": first.rehearsal})
+        if again.first == first.digest:
+            return again
+    return manifest

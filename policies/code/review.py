@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from policies.code.assignments import assignment_findings
@@ -28,11 +29,17 @@ def review(files: Mapping[str, str]) -> list[Finding]:
     files: the text of each file by its path in the study's folder; bytes that are no text stand as U+FFFD in it.
     The study's own modules are no imports.
     """
+    return list(_review(tuple(sorted(files.items()))))
+
+
+@lru_cache(maxsize=8)  # the same code is looked at again and again: by packet, policy and agent
+def _review(listed: tuple[tuple[str, str], ...]) -> tuple[Finding, ...]:
+    files = dict(listed)
     size = sum(len(text) for path, text in files.items() if path.endswith(".py"))
     if size > LONGEST_CODE:
-        return [Finding(min(files), 1, "unreadable", f"{size:,} characters of code, more than a person reads")]
+        return (Finding(min(files), 1, "unreadable", f"{size:,} characters of code, more than a person reads"),)
     own = own_modules(files)
-    return sorted({finding for path, text in files.items() for finding in _of_file(path, text, own)})
+    return tuple(sorted({finding for path, text in files.items() for finding in _of_file(path, text, own)}))
 
 
 def _of_file(path: str, text: str, own: frozenset[str]) -> Iterator[Finding]:

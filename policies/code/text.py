@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import re
 import tokenize
-import unicodedata
 from collections.abc import Iterator
+from itertools import groupby
 
 from policies.code.finding import Finding, printable
+from policies.code.hidden import hidden, is_mark
 
 LONGEST_LINE = 200
 LONGEST_BLOB = 160
+MARKS = 3  # no script needs so many upon one letter
 _BLOB = re.compile(rf"[A-Za-z0-9+/=_\\-]{{{LONGEST_BLOB},}}")
 _CODING = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # as PEP 263 has it
 _PLAIN_CODINGS = ("utf-8", "utf8", "ascii", "us-ascii")
@@ -38,13 +40,12 @@ def source_findings(path: str, text: str) -> Iterator[Finding]:
 
 
 def _hidden(line: str) -> Iterator[str]:
-    """Control characters, invisible ones, and those that turn the writing direction (CVE-2021-42574)."""
-    for character in sorted(set(line)):
-        category = unicodedata.category(character)
-        if character == "\N{REPLACEMENT CHARACTER}":
-            yield "bytes that are no text"
-        elif category in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and character != "\t":
-            yield f"the invisible character U+{ord(character):04X}"
+    """Invisible characters, those that turn the writing direction, and heaps of marks that cover what is near."""
+    found = (hidden(character) for character in sorted(set(line)))
+    yield from dict.fromkeys(what for what in found if what)
+    runs = ([*run] for is_run, run in groupby(line, is_mark) if is_run)
+    if not line.isascii() and any(len(run) >= MARKS for run in runs):
+        yield "marks heaped onto a character, which can cover others"
 
 
 def _foreign_names(path: str, text: str) -> Iterator[Finding]:
