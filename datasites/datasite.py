@@ -16,6 +16,7 @@ import pandas as pd
 from datasites.approval.office import Office
 from datasites.approval.packet import Packet
 from datasites.approval.policy import PolicyBook
+from datasites.approval.submissions import Submission
 from datasites.audit.entry import Kind
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
@@ -171,18 +172,19 @@ class Datasite:
         return self._wait(self._undecided, timeout, "No study has arrived.")
 
     def studies(self) -> pd.DataFrame:
-        """Every study submitted here, with the decision in force."""
-        columns = ["study", "researcher", "purpose", "rounds", "decision", "digest"]
-        rows = [
-            (s.manifest.job_name, s.manifest.researcher, s.manifest.purpose, s.manifest.rounds, verdict, s.digest)
-            for s, verdict in ((s, self._verdict(s.digest)) for s in self.office.submissions())
-        ]
-        return pd.DataFrame(rows, columns=columns)
+        """Every study submitted here, with the decision in force, and whether the policy in force allows it."""
+        columns = ["study", "researcher", "purpose", "rounds", "decision", "policy", "digest"]
+        return pd.DataFrame([self._row(submission) for submission in self.office.submissions()], columns=columns)
+
+    def _row(self, one: Submission) -> tuple[str | int, ...]:
+        m, ruling = one.manifest, self.office.enforcement.ruling(one.manifest, one.files)
+        policy = "allows" if ruling.allowed else "damaged" if ruling.policy is None else "does not allow"
+        return m.job_name, m.researcher, m.purpose, m.rounds, self._verdict(one.digest), policy, one.digest
 
     def packet(self, study: str) -> Packet:
-        """What a study asks for, and its code. `study` is its name or the beginning of its digest."""
-        submission = self.office.find(study)
-        return Packet(submission, self._verdict(submission.digest), self.office.problems(submission.manifest))
+        """What a study asks for, its code, and all that helps to decide. `study` is its name or the beginning of its
+        digest. `Packet.html()` is a page that can be kept or handed on."""
+        return self.office.packet(study)
 
     def approve(
         self, study: str, *, rounds: int | None = None, expires_at: datetime | None = None, reason: str = ""

@@ -185,8 +185,8 @@ class Federation:
     def submit(self, study: Study, rehearsal: Rehearsal) -> Submission:
         """Sends the study to every hospital that shows the dataset, for its data owner's approval.
 
-        Submitting the same study again is harmless; to run it once more, raise its `repetition`. Raises InvalidInput when it changed since the rehearsal, or when
-        the hospitals' dictionaries differ.
+        Submitting the same study again is harmless; to have it run once more, raise its `repetition`. Raises
+        InvalidInput when it changed since the rehearsal, or when the hospitals' dictionaries differ.
         """
         datasets = self.datasets(study.dataset)
         if not datasets:

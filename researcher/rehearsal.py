@@ -40,8 +40,9 @@ _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secr
 class Rehearsal:
     """What came out on the mock twins. `table` has one row per hospital; its metrics are of invented rows.
 
-    `report` goes with the study, for its reviewers. `sandbox` names what confined the code; hospitals use "bubblewrap" or "Landlock", and code that passes in the one
-    or with "process limits" alone may meet a refusal there that it did not meet here.
+    `report` goes with the study, for its reviewers. `sandbox` names what confined the code; hospitals use "bubblewrap"
+    or "Landlock", and code that passes in the one or with "process limits" alone may meet a refusal there that it did
+    not meet here.
     """
 
     study: Study

@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from datasites.approval.enforcement import Enforcement, latest_end
+from datasites.approval.packet import Packet
+from datasites.approval.packet.changes import compare
+from datasites.approval.packet.earlier import nearest_approved
 from datasites.approval.submissions import BadSubmission, Submission, decision_document, find, read_submission
 from datasites.approval.vault import Vault
 from datasites.audit.entry import Kind
@@ -18,6 +21,7 @@ from datasites.home import DatasiteHome
 from datasites.state import State, now
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import BY_POLICY, FILE, REASON_LENGTH, Decision, SignedDecision, Verdict
+from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import PinnedPeers
@@ -80,6 +84,27 @@ class Office:
             files=len(submission.files),
             bytes=sum(map(len, submission.files.values())),
         )
+
+    def packet(self, study: str) -> Packet:
+        """All that a person needs to decide on a study."""
+        submission = self.find(study)
+        manifest, files = submission.manifest, submission.files
+        earlier = nearest_approved(manifest, self.state, self.vault)
+        return Packet(
+            submission=submission,
+            fingerprint=self.peers.require(manifest.researcher).fingerprint,
+            dictionary=self._dictionary(manifest.dataset),
+            problems=self.problems(manifest),
+            ruling=self.enforcement.ruling(manifest, files),
+            history=[signed.decision for signed in self.state.decisions(submission.digest)],
+            changes=compare(earlier, manifest, files) if earlier else None,
+        )
+
+    def _dictionary(self, dataset: str) -> Dictionary | None:
+        try:
+            return self.registry.get(dataset).dictionary
+        except WardroundError:
+            return None
 
     # deciding
 

@@ -49,7 +49,7 @@ class Frozen(BaseModel):
 class ArraySpec(Frozen):
     """An array that may leave: shape and dtype are exact. Scalars have the shape ()."""
 
-    shape: tuple[Annotated[int, Field(ge=0)], ...] = Field(strict=False)
+    shape: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] = Field(strict=False, max_length=32)
     dtype: str
 
     @model_validator(mode="after")
