@@ -15,9 +15,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Document, Facts, Paragraph, Table
-from datasites.approval.packet.visible import visible, visible_lines
+from datasites.approval.packet.visible import LINE, visible, visible_lines
+from policies.code.review import MOST_LINES
 
-LINES = 20_000  # of code in one packet
 _STYLES = {"plain": "", "good": "green", "bad": "red", "quiet": "dim"}
 _DIFF = {"+": "green", "-": "red", "@": "dim"}
 _GUTTER = 8
@@ -26,7 +26,7 @@ _GUTTER = 8
 def draw(document: Document, console: Console) -> None:
     """Prints the whole document."""
     console.print(Text(visible(document.title), style="bold"))
-    left = LINES
+    left = 2 * MOST_LINES  # code and differences
     for section in document.sections:
         console.print()
         console.print(Text(visible(section.title), style="bold underline"))
@@ -72,7 +72,7 @@ def _cell(cell: Cell) -> Text:
 
 def _lines(block: Code | Diff, console: Console, left: int) -> int:
     console.print(Text(f"  {visible(block.path)}", style="bold"))
-    texts = visible_lines(block.text) if isinstance(block, Code) else [visible(line, 1_000) for line in block.lines]
+    texts = visible_lines(block.text) if isinstance(block, Code) else [visible(line, LINE) for line in block.lines]
     for number, text in enumerate(texts[:left], 1):
         gutter = f"{number:>{_GUTTER - 2}} │" if isinstance(block, Code) else f"{'│':>{_GUTTER}}"
         style = "" if isinstance(block, Code) else _DIFF.get(text[:1], "")

@@ -20,6 +20,7 @@ from policies.code.references import Found, reference_findings
 from policies.code.text import source_findings, text_findings
 
 LONGEST_CODE = 300_000  # characters of Python in all files: about 7,500 lines
+MOST_LINES = 20_000  # of all files; a packet shows no more, so what it does not show is never allowed
 _NOT_TEXT = {".egg", ".pth", ".pyc", ".pyd", ".pyo", ".so", ".whl", ".zip"}
 
 
@@ -38,6 +39,9 @@ def _review(listed: tuple[tuple[str, str], ...]) -> tuple[Finding, ...]:
     size = sum(len(text) for path, text in files.items() if path.endswith(".py"))
     if size > LONGEST_CODE:
         return (Finding(min(files), 1, "unreadable", f"{size:,} characters of code, more than a person reads"),)
+    lines = sum(text.count("\n") + 1 for text in files.values())
+    if lines > MOST_LINES:
+        return (Finding(min(files), 1, "unreadable", f"{lines:,} lines of text, more than a person reads"),)
     own = own_modules(files)
     return tuple(sorted({finding for path, text in files.items() for finding in _of_file(path, text, own)}))
 

@@ -12,6 +12,7 @@ from policies.code.finding import Finding, printable
 from policies.code.hidden import hidden, is_mark
 
 LONGEST_LINE = 200
+LONGEST_SHOWN = 1_000  # of a line of any file; a packet shows no more
 LONGEST_BLOB = 160
 MARKS = 3  # no script needs so many upon one letter
 _BLOB = re.compile(rf"[A-Za-z0-9+/=_\\-]{{{LONGEST_BLOB},}}")
@@ -24,6 +25,8 @@ def text_findings(path: str, text: str) -> Iterator[Finding]:
     for number, line in enumerate(text.split("\n"), 1):
         for what in _hidden(line):
             yield Finding(path, number, "unreadable", what)
+        if len(line) > LONGEST_SHOWN:
+            yield Finding(path, number, "unreadable", f"a line of {len(line):,} characters")
         if _BLOB.search(line):
             yield Finding(path, number, "unreadable", "a long run of letters and digits, as encoded data has")
 
@@ -31,7 +34,7 @@ def text_findings(path: str, text: str) -> Iterator[Finding]:
 def source_findings(path: str, text: str) -> Iterator[Finding]:
     """Of a Python file, besides those of any file."""
     for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > LONGEST_LINE:
+        if LONGEST_LINE < len(line) <= LONGEST_SHOWN:
             yield Finding(path, number, "unreadable", f"a line of {len(line):,} characters")
         coding = _CODING.match(line) if number <= 2 else None
         if coding and coding[1].lower() not in _PLAIN_CODINGS:

@@ -14,7 +14,7 @@ from datasites.approval.packet.summary import summary, total_bytes
 from datasites.approval.submissions import Submission
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.manifest import Manifest
+from datasites.wire.manifest import ENTRY, Manifest
 from policies.code import Finding
 
 
@@ -63,8 +63,11 @@ class Packet:
         return Document(f"Study {self.manifest.job_name}", sections(self))
 
     def code(self) -> dict[str, str]:
-        """The text of every file that would run."""
-        return {path: data.decode(errors="replace") for path, data in sorted(self.submission.files.items())}
+        """The text of every file that would run: the entry first, then Python, then the rest."""
+        listed = sorted(
+            self.submission.files.items(), key=lambda item: (item[0] != ENTRY, item[0][-3:] != ".py", item[0])
+        )
+        return {path: data.decode(errors="replace") for path, data in listed}
 
     def html(self) -> str:
         """One self-contained page: no script, nothing from elsewhere."""

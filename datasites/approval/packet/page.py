@@ -14,9 +14,9 @@ from functools import cache
 from importlib.resources import files
 
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Document, Facts, Paragraph, Place, Table
-from datasites.approval.packet.visible import CELL, visible, visible_lines
+from datasites.approval.packet.visible import CELL, LINE, visible, visible_lines
+from policies.code.review import MOST_LINES
 
-LINES = 20_000  # of code in one packet; the review calls much less more than a person reads
 _DIFF = {"+": "new", "-": "old", "@": "hunk"}
 
 
@@ -27,7 +27,7 @@ def page(document: Document, key: str) -> str:
     policy = f"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="referrer" content="no-referrer">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
@@ -67,7 +67,7 @@ class _Drawing:
 
     def __init__(self, document: Document, key: str) -> None:
         self._document, self._key = document, key
-        self._left = LINES
+        self._left = 2 * MOST_LINES  # code and differences
         codes = [b for section in document.sections for b in section.blocks if isinstance(b, Code)]
         self._places = {code.path: f"{key}-{number}" for number, code in enumerate(codes)}
 
@@ -97,9 +97,9 @@ class _Drawing:
         tones = table.tones or ["plain"] * len(table.rows)
         rows = "".join(self._row(row, tone) for row, tone in zip(table.rows, tones, strict=True))
         more = f"<p>and {table.more:,} more rows, not shown</p>\n" if table.more else ""
-        return (
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n{more}'
-        )
+        shape = "three" if len(table.head) <= 3 else "wide"
+        drawn = f'<table class="{shape}"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>'
+        return f'<div class="scroll">{drawn}</div>\n{more}'
 
     def _row(self, row: Sequence[Cell], tone: str) -> str:
         first, *rest = (self._cell(cell) for cell in row)
@@ -115,7 +115,7 @@ class _Drawing:
         yield f'<h3>{_text(diff.path)}</h3>\n<ul class="code diff">\n'
         for line in self._taken(diff.lines):
             tone = _DIFF.get(line[:1], "same")
-            yield f'<li class="{tone}"><code>{_text(line, 1_000)}</code></li>\n'
+            yield f'<li class="{tone}"><code>{_text(line, LINE)}</code></li>\n'
         yield "</ul>\n"
 
     def _code(self, code: Code) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _policy(packet: Packet) -> Iterator[Block]:
         yield Paragraph(f"{name} allows this study.", "good")
     rows: list[tuple[str, str, str]] = []
     tones: list[Tone] = []
-    for rule, found in verdicts.items():
+    for rule, found in sorted(verdicts.items(), key=lambda item: not item[1]):  # what objects comes first
         rows += [(RULES[rule], one.reason, one.change) for one in found[:_ALIKE]]
         if len(found) > _ALIKE:
             rows.append((RULES[rule], f"and {len(found) - _ALIKE:,} more of this kind", ""))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policies.code.hidden import hidden, is_mark
+from policies.code.text import LONGEST_SHOWN
 
-CELL, LINE = 600, 1_000  # characters shown of a text in a table, and of a line of code
+CELL, LINE = 600, LONGEST_SHOWN  # characters shown of a text in a table, and of a line of code
 _MARKS = 2  # combining marks shown upon one character; more would cover the text around
 
 
