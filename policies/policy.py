@@ -81,6 +81,12 @@ class Policy(Section):
         found = self.check(request)
         return {rule: [violation for violation in found if violation.rule == rule] for rule in RULES}
 
+    def _repr_html_(self) -> str:
+        """In a notebook it is read aloud."""
+        from policies.explain import to_html  # which needs this class
+
+        return to_html(self)
+
     def approves(self, request: StudyRequest) -> bool:
         """Whether no person need look: it repeats, to the last byte, what a person approved here and what is still
         approved, and nothing is more than allowed."""

@@ -15,7 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Document, Facts, Paragraph, Table
-from datasites.approval.packet.visible import LINE, visible, visible_lines
+from datasites.approval.packet.visible import visible, visible_lines
 from policies.code.review import MOST_LINES
 
 _STYLES = {"plain": "", "good": "green", "bad": "red", "quiet": "dim"}
@@ -26,8 +26,8 @@ _GUTTER = 8
 def draw(document: Document, console: Console) -> None:
     """Prints the whole document."""
     console.print(Text(visible(document.title), style="bold"))
-    left = 2 * MOST_LINES  # code and differences
     for section in document.sections:
+        left = MOST_LINES  # of each section: a long comparison must not leave less of the code
         console.print()
         console.print(Text(visible(section.title), style="bold underline"))
         for block in section.blocks:
@@ -72,24 +72,18 @@ def _cell(cell: Cell) -> Text:
 
 def _lines(block: Code | Diff, console: Console, left: int) -> int:
     console.print(Text(f"  {visible(block.path)}", style="bold"))
-    texts = visible_lines(block.text) if isinstance(block, Code) else [visible(line, LINE) for line in block.lines]
-    for number, text in enumerate(texts[:left], 1):
-        gutter = f"{number:>{_GUTTER - 2}} │" if isinstance(block, Code) else f"{'│':>{_GUTTER}}"
-        style = "" if isinstance(block, Code) else _DIFF.get(text[:1], "")
-        _line(console, gutter, text, style)
-        for note in block.notes.get(number, ())[:5] if isinstance(block, Code) else ():
-            _line(console, f"{'!':>{_GUTTER - 2}} │", visible(note), "red")
-    if len(texts) > left:
-        _line(console, f"{'│':>{_GUTTER}}", f"⟨and {len(texts) - left:,} more lines, which are not shown here⟩", "red")
-    return max(left - len(texts), 0)
+    lines, notes = block.lines, block.notes if isinstance(block, Code) else {}
+    drawn: list[Text] = []
+    for number, text in enumerate(visible_lines(lines, left), 1):
+        style = _DIFF.get(text[:1], "") if isinstance(block, Diff) else ""
+        drawn += _line(console.width, str(number) if isinstance(block, Code) else "", text, style)
+        for note in notes.get(number, ())[:5]:
+            drawn += _line(console.width, "!", visible(note), "red")
+    console.print(Text("\n").join(drawn), soft_wrap=True)
+    return max(left - len(lines), 0)
 
 
-def _line(console: Console, gutter: str, text: str, style: str) -> None:
-    for number, part in enumerate(_parts(text.expandtabs(4), max(console.width - _GUTTER - 1, 20))):
-        start = gutter if number == 0 else f"{'│':>{_GUTTER}}"
-        console.print(Text.assemble((start, "dim"), " ", (part, style)), soft_wrap=True)
-
-
-def _parts(text: str, width: int) -> Iterator[str]:
-    parts: Sequence[str] = chop_cells(text, width) if text else [""]
-    yield from parts
+def _line(width: int, mark: str, text: str, style: str) -> Iterator[Text]:
+    parts: Sequence[str] = chop_cells(text.expandtabs(4), max(width - _GUTTER - 1, 20)) if text else [""]
+    for number, part in enumerate(parts):
+        yield Text.assemble((f"{mark if number == 0 else '':>{_GUTTER - 2}} │ ", "dim"), (part, style))

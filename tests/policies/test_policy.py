@@ -147,6 +147,13 @@ def test_an_example_fits_a_page_and_is_told_whole(name: str) -> None:
         assert word in told
 
 
+def test_a_notebook_reads_it_aloud_and_runs_nothing() -> None:
+    policy = Policy.from_toml(edited("standard", title='"<script>alert(1)</script>"'))
+    page = policy._repr_html_()
+    assert "A table with fewer than 50 patients takes part in no study." in page
+    assert "<script" not in page
+
+
 def test_examples_grow_stricter(asks: Ask) -> None:
     teaching, standard, strict = example("teaching"), example("standard"), example("strict")
     assert not standard.check(asks())

@@ -57,6 +57,11 @@ class Code:
     text: str
     notes: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
+    @property
+    def lines(self) -> Sequence[str]:
+        """Counted as Python and the review count them."""
+        return self.text.split("\n")
+
 
 @dataclass(frozen=True)
 class Diff:

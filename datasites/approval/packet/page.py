@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Document, Facts, Paragraph, Place, Table
-from datasites.approval.packet.visible import CELL, LINE, visible, visible_lines
+from datasites.approval.packet.visible import CELL, visible, visible_lines
 from policies.code.review import MOST_LINES
 
 _DIFF = {"+": "new", "-": "old", "@": "hunk"}
@@ -67,13 +67,14 @@ class _Drawing:
 
     def __init__(self, document: Document, key: str) -> None:
         self._document, self._key = document, key
-        self._left = 2 * MOST_LINES  # code and differences
+        self._left = 0
         codes = [b for section in document.sections for b in section.blocks if isinstance(b, Code)]
         self._places = {code.path: f"{key}-{number}" for number, code in enumerate(codes)}
 
     def parts(self) -> Iterator[str]:
         yield f"<h1>{_text(self._document.title)}</h1>\n"
         for section in self._document.sections:
+            self._left = MOST_LINES  # of each section: a long comparison must not leave less of the code
             yield f"<section>\n<h2>{_text(section.title)}</h2>\n"
             for block in section.blocks:
                 yield from self._block(block)
@@ -113,23 +114,20 @@ class _Drawing:
 
     def _diff(self, diff: Diff) -> Iterator[str]:
         yield f'<h3>{_text(diff.path)}</h3>\n<ul class="code diff">\n'
-        for line in self._taken(diff.lines):
+        for line in self._taken(diff):
             tone = _DIFF.get(line[:1], "same")
-            yield f'<li class="{tone}"><code>{_text(line, LINE)}</code></li>\n'
+            yield f'<li class="{tone}"><code>{html.escape(line)}</code></li>\n'
         yield "</ul>\n"
 
     def _code(self, code: Code) -> Iterator[str]:
-        place, lines = self._places[code.path], visible_lines(code.text)
+        place = self._places[code.path]
         yield f'<h3>{_text(code.path)}</h3>\n<ol class="code">\n'
-        for number, line in enumerate(self._taken(lines), 1):
+        for number, line in enumerate(self._taken(code), 1):
             notes = "".join(f'<span class="note">{_text(note)}</span>' for note in code.notes.get(number, ())[:5])
             yield f'<li id="{place}-{number}"><code>{html.escape(line)}</code>{notes}</li>\n'
         yield "</ol>\n"
 
-    def _taken(self, lines: Sequence[str]) -> Iterator[str]:
-        """As many lines as may still be shown; what is left out is said in the last one."""
-        shown = lines[: self._left]
-        self._left -= len(shown)
-        yield from shown
-        if len(shown) < len(lines):
-            yield f"⟨and {len(lines) - len(shown):,} more lines, which this page does not show⟩"
+    def _taken(self, block: Code | Diff) -> Iterator[str]:
+        lines, most = block.lines, self._left
+        self._left = max(most - len(lines), 0)
+        return visible_lines(lines, most)

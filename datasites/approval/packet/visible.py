@@ -6,7 +6,7 @@ what runs. They appear as ⟨U+202E⟩. Both renderers pass everything they show
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from policies.code.hidden import hidden, is_mark
 from policies.code.text import LONGEST_SHOWN
@@ -24,9 +24,11 @@ def visible(text: str, most: int = CELL) -> str:
     return f"{shown}⟨and {left:,} more characters⟩" if left > 0 else shown
 
 
-def visible_lines(text: str) -> list[str]:
-    """The lines of a file, counted as Python and the review count them."""
-    return [visible(line, LINE) for line in text.split("\n")]
+def visible_lines(lines: Sequence[str], most: int) -> Iterator[str]:
+    """The first `most` lines of a text; a last one says how many are left out."""
+    yield from (visible(line, LINE) for line in lines[:most])
+    if len(lines) > most:
+        yield f"⟨and {len(lines) - most:,} more lines, which are not shown here⟩"
 
 
 def _shown(text: str) -> Iterator[str]:

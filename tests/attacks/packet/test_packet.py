@@ -197,9 +197,19 @@ def test_what_the_packet_does_not_show_is_never_allowed(site: Datasite, ada: Ide
         site.approve(submitted(site, ada, code).digest)
 
 
+def test_a_long_configuration_and_comparison_leave_the_code_whole(site: Datasite, ada: Identity) -> None:
+    config = {"list": list(range(19_000))}
+    site.approve(submitted(site, ada, {f"{n}.txt": b"a\n" * 2_900 for n in range(4)}).digest)
+    packet = submitted(site, ada, {f"{n}.txt": b"b\n" * 2_900 for n in range(4)}, config=config)
+    assert packet.ruling.allowed
+    for form in (packet.html(), terminal(packet)):
+        assert "PRIME = 1_000_003" in form.split("The code")[-1]
+        assert "more lines, which are not shown" not in form.split("The code")[-1]
+
+
 def test_many_lines_before_the_code_do_not_push_it_out(site: Datasite, ada: Identity) -> None:
     packet = submitted(site, ada, {"a.txt": b"\n" * 900_000, "aa.py": b"\n" * 200_000})
-    for form in forms(packet):
+    for form in (packet.html(), terminal(packet)):
         assert "PRIME = 1_000_003" in form
 
 
