@@ -14,8 +14,10 @@ from typing import Any
 import pandas as pd
 
 from datasites.approval import excerpts
-from datasites.approval.office import Office, expiry
+from datasites.approval.office import Office
 from datasites.approval.packet import Packet
+from datasites.approval.policy import PolicyBook
+from datasites.approval.submissions import Submission
 from datasites.audit.entry import Kind
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
@@ -29,6 +31,7 @@ from datasites.wire.excerpt import Excerpt
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable
+from policies.policy import Policy
 
 
 class Datasite:
@@ -143,6 +146,28 @@ class Datasite:
         """Waits until somebody wants to connect; returns the first one's address. Raises Unavailable at the end."""
         return self._wait(lambda: list(self.peer_requests()["researcher"]), timeout, "Nobody has asked to connect.")
 
+    # policies
+
+    def policy(self, dataset: str) -> Policy:
+        """What may be done with a table, as it is in force: `standard` where none was set. A notebook reads it aloud.
+
+        Raises InvalidInput when the policy's file is damaged; then nothing is allowed.
+        """
+        return PolicyBook(self.home).get(dataset)
+
+    def set_policy(self, dataset: str, policy: str | Path) -> Policy:
+        """Applies a policy to a table from now on, also to studies that are running. It is audited.
+
+        policy: a TOML file, or the name of a ready one. Raises InvalidInput naming every problem, and then changes
+        nothing.
+        """
+        book = PolicyBook(self.home)
+        rules, text = book.read(dataset, policy)
+        # first: no policy applies that is not on record
+        self.state.audit.record(Kind.POLICY_SET, dataset=dataset, policy=rules.digest)
+        book.put(dataset, text)
+        return rules
+
     # studies
 
     def next_study(self, timeout: float = 600) -> str:
@@ -150,29 +175,37 @@ class Datasite:
         return self._wait(self._undecided, timeout, "No study has arrived.")
 
     def studies(self) -> pd.DataFrame:
-        """Every study submitted here, with the decision in force."""
-        columns = ["study", "researcher", "purpose", "rounds", "decision", "digest"]
-        rows = [
-            (s.manifest.job_name, s.manifest.researcher, s.manifest.purpose, s.manifest.rounds, verdict, s.digest)
-            for s, verdict in ((s, self._verdict(s.digest)) for s in self.office.submissions())
-        ]
-        return pd.DataFrame(rows, columns=columns)
+        """Every study submitted here, with the decision in force, and whether the policy in force allows it."""
+        columns = ["study", "researcher", "purpose", "rounds", "decision", "policy", "digest"]
+        return pd.DataFrame([self._row(submission) for submission in self.office.submissions()], columns=columns)
+
+    def _row(self, one: Submission) -> tuple[str | int, ...]:
+        m, ruling = one.manifest, self.office.enforcement.ruling(one.manifest, one.files)
+        policy = "allows" if ruling.allowed else "damaged" if ruling.policy is None else "does not allow"
+        return m.job_name, m.researcher, m.purpose, m.rounds, self._verdict(one.digest), policy, one.digest
 
     def packet(self, study: str) -> Packet:
-        """What a study asks for, and its code. `study` is its name or the beginning of its digest."""
-        submission = self.office.find(study)
-        return Packet(submission, self._verdict(submission.digest), self.office.problems(submission.manifest))
+        """What a study asks for, its code, and all that helps to decide. `study` is its name or the beginning of its
+        digest. `Packet.html()` is a page that can be kept or handed on."""
+        return self.office.packet(study)
 
     def approve(
         self, study: str, *, rounds: int | None = None, expires_at: datetime | None = None, reason: str = ""
     ) -> Decision:
         """Approves exactly the bytes that are there now. What is changed afterwards does not run.
 
-        rounds: fewer than the study asks for, if you wish. expires_at: with time zone; the settings' default if not
-        given.
+        rounds: fewer than the study asks for, if you wish. expires_at: with time zone; if not given, the settings'
+        `approval_days`, or fewer where the table's policy says so. Raises Refused, naming everything that the policy in
+        force does not allow; who wants it anyway must change the policy.
         """
-        until = expires_at or expiry(self.settings.approval_days)
-        return self.office.approve(study, rounds=rounds, expires_at=until, by=_person(), reason=reason).decision
+        return self.office.approve(
+            study,
+            rounds=rounds,
+            expires_at=expires_at,
+            days=self.settings.approval_days,
+            by=_person(),
+            reason=reason,
+        ).decision
 
     def deny(self, study: str, *, reason: str) -> Decision:
         """Denies a study; the researcher reads the reason."""

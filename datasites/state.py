@@ -78,8 +78,11 @@ class State:
 
     # decisions
 
-    def record_decision(self, signed: SignedDecision) -> None:
-        """Raises sqlite3.IntegrityError when another decision took this number at the same moment."""
+    def record_decision(self, signed: SignedDecision, policy: str | None = None) -> None:
+        """Raises sqlite3.IntegrityError when another decision took this number at the same moment.
+
+        policy: the digest of the one in force, if there is a usable one.
+        """
         decision, document = signed.decision, signed.model_dump_json()
         with self._lock, self._db:
             self._db.execute("INSERT INTO decisions VALUES (?, ?, ?)", (decision.study, decision.number, document))
@@ -90,6 +93,7 @@ class State:
                 verdict=decision.verdict,
                 rounds=decision.rounds,
                 expires_at=decision.expires_at.isoformat() if decision.expires_at else None,
+                policy=policy,
                 document=sha256(document.encode()),
             )
 

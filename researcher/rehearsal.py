@@ -26,7 +26,7 @@ from datasites.runner.replies import Outcome, Task, decode_result
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.contract import describe_arrays, not_finite
-from datasites.wire.manifest import OutputContract
+from datasites.wire.manifest import OutputContract, RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
@@ -34,6 +34,7 @@ from researcher.metrics import SCORE_HISTOGRAM
 from researcher.study import Study
 
 _LOG_LINES = 25
+_TWINS, _METRICS, _NAME = 100, 100, 100  # most that a manifest takes of a rehearsal
 _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secret
 
 
@@ -41,8 +42,9 @@ _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secr
 class Rehearsal:
     """What came out on the mock twins. `table` has one row per hospital; its metrics are of invented rows.
 
-    `sandbox` names what confined the code; hospitals use "bubblewrap" or "Landlock", and code that passes in the one
-    or with "process limits" alone may meet a refusal there that it did not meet here.
+    `report` goes with the study, for its reviewers. `sandbox` names what confined the code; hospitals use "bubblewrap"
+    or "Landlock", and code that passes in the one or with "process limits" alone may meet a refusal there that it did
+    not meet here.
     """
 
     study: Study
@@ -50,7 +52,11 @@ class Rehearsal:
     contract: OutputContract
     initial: Arrays
     table: pd.DataFrame
-    sandbox: str
+    report: RehearsalReport
+
+    @property
+    def sandbox(self) -> str:
+        return self.report.sandbox
 
     def _repr_html_(self) -> str:
         size = f"<p>Worst case leaving a hospital per round: {self.contract.max_bytes:,} bytes.</p>"
@@ -76,6 +82,7 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     if not datasets:
         raise InvalidInput(f"No hospital shows a dataset {study.dataset!r}.", "List them with federation.datasets().")
     rows: list[dict[str, Any]] = []
+    twins: list[RehearsedTwin] = []
     contract: OutputContract | None = None
     initial: Arrays | None = None
     for dataset in datasets:
@@ -84,10 +91,12 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
         for call in (fitted, evaluated):
             _pass_gate(dataset, call, contract)
         rows.append(_row(dataset, fitted, evaluated))
+        twins.append(_twin(dataset, fitted, evaluated))
     if contract is None or initial is None:
         raise RehearsalFailed("Nothing was rehearsed.")
     fingerprint = study.fingerprint(datasets[0].dictionary)
-    return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows), default_sandbox(private=False).name)
+    report = RehearsalReport(sandbox=default_sandbox(private=False).name, twins=tuple(twins[:_TWINS]))
+    return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows), report)
 
 
 def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays, _Call, _Call]:
@@ -173,6 +182,24 @@ def _row(dataset: Dataset, fitted: _Call, evaluated: _Call) -> dict[str, Any]:
         "test_examples": evaluated.outcome.num_examples,
         **{f"mock_{name}": value for name, value in evaluated.outcome.metrics.items()},
     }
+
+
+def _twin(dataset: Dataset, fitted: _Call, evaluated: _Call) -> RehearsedTwin:
+    return RehearsedTwin(
+        hospital=dataset.hospital,
+        fit_seconds=round(fitted.seconds, 2),
+        evaluate_seconds=round(evaluated.seconds, 2),
+        train_examples=fitted.outcome.num_examples,
+        test_examples=evaluated.outcome.num_examples,
+        fit_metrics=_shortened(fitted.outcome.metrics),
+        evaluate_metrics=_shortened(evaluated.outcome.metrics),
+    )
+
+
+def _shortened(metrics: dict[str, float]) -> dict[str, float]:
+    """As a reader needs them; a study of many metrics is reported in part."""
+    kept = [(name, value) for name, value in sorted(metrics.items()) if len(name) <= _NAME][:_METRICS]
+    return {name: float(f"{value:.6g}") for name, value in kept}
 
 
 def _tail(log: Path) -> str:

@@ -196,3 +196,18 @@ def _parsed(model: type[Signed], path: Path) -> Signed | None:
         return model.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def as_first_rehearsed(studies: Path, manifest: Manifest) -> Manifest:
+    """A repetition with the report of its first submission's rehearsal, so that it repeats that to the last byte.
+
+    It stays as it is where the first one was not submitted from this machine; then a person decides on it anew.
+    """
+    if manifest.repetition == 1:
+        return manifest
+    for path in sorted(studies.glob(f"*/{MANIFEST_FILE}")):
+        first = Manifest.model_validate_json(path.read_bytes())
+        again = manifest.model_copy(update={"rehearsal": first.rehearsal})
+        if again.first == first.digest:
+            return again
+    return manifest

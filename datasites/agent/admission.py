@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from datasites.state import State, now
 from datasites.wire.decision import Decision
 from datasites.wire.reasons import Reason
@@ -16,21 +18,30 @@ class RoundRefused(Exception):
 
 
 class Admission:
-    """The owner's word on one study, read from the state database at each question: a revocation counts at once."""
+    """The owner's word on one study, read from the state database at each question: a revocation counts at once.
 
-    def __init__(self, state: State, study: str) -> None:
+    policy: why the policy in force no longer allows what a decision approves, or None; `PolicyWatch.refusal`.
+    """
+
+    def __init__(self, state: State, study: str, policy: Callable[[Decision], Reason | None]) -> None:
         self._state = state
         self._study = study
+        self._policy = policy
 
     def refusal(self) -> Reason | None:
         """Why the study may not run now, or None if it may."""
         signed = self._state.decision(self._study)
-        return refusal(signed.decision if signed else None)
+        return self._refusal(signed.decision if signed else None)
+
+    def _refusal(self, decision: Decision | None) -> Reason | None:
+        reason = refusal(decision)
+        return self._policy(decision) if reason is None and decision is not None else reason
 
     def check(self, fit: bool) -> None:
-        """Raises RoundRefused when a round may not be run, for the decision's sake or because all rounds are used."""
+        """Raises RoundRefused when a round may not be run, for the decision's or the policy's sake, or because all
+        rounds are used."""
         signed = self._state.decision(self._study)
-        reason = refusal(signed.decision if signed else None)
+        reason = self._refusal(signed.decision if signed else None)
         if reason is None and signed is not None:
             trained, evaluated = self._state.used(self._study)
             # the state after the last round may be evaluated too
@@ -45,6 +56,4 @@ def refusal(decision: Decision | None) -> Reason | None:
         return Reason.NOT_APPROVED
     if decision.verdict == "revoked":
         return Reason.REVOKED
-    if decision.expires_at is None or now() >= decision.expires_at:
-        return Reason.EXPIRED
-    return None
+    return None if decision.in_force(now()) else Reason.EXPIRED

@@ -125,8 +125,9 @@ class Workbench:
         """The view is made once a study, so that a table that changes meanwhile does not change under it."""
         if self._table.exists():
             return
-        registered = Registry(self.home.datasets).get(self.manifest.dataset)
-        view = study_view(registered.read(), registered.dictionary, self.manifest.columns, self.home.pseudonym_secret())
+        registry, dataset = Registry(self.home.datasets), self.manifest.dataset
+        dictionary = registry.get(dataset).dictionary
+        view = study_view(registry.read(dataset), dictionary, self.manifest.columns, self.home.pseudonym_secret())
         self._draft.touch(mode=0o600)
         view.to_parquet(self._draft, index=False)
         self._draft.rename(self._table)

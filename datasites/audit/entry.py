@@ -25,7 +25,8 @@ class Kind(StrEnum):
     PEER_ACCEPTED = "peer_accepted"  # peer, fingerprint
     STUDY_RECEIVED = "study_received"  # study, name, researcher, bytes, files
     STUDY_REFUSED = "study_refused"  # message (digest of the job's name), peer
-    DECIDED = "decided"  # study, decision (its number), verdict, rounds, expires_at, document (digest)
+    DECIDED = "decided"  # study, decision (its number), verdict, rounds, expires_at, policy (digest), document (digest)
+    POLICY_SET = "policy_set"  # dataset, policy (digest); written before it applies
     ROUND_RECEIVED = "round_received"  # study, round, request (digest), bytes
     RUN_STARTED = "run_started"  # study, round
     RUN_INTERRUPTED = "run_interrupted"  # study, round; the agent was stopped

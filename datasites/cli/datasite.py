@@ -111,10 +111,21 @@ def trust(
 
 
 @app.command(name="show")
-def show_study(study: StudyArgument, home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
-    """Show what a study asks for, and the code that would run."""
+def show_study(
+    study: StudyArgument,
+    html: Annotated[
+        Path | None, typer.Option(help="Write it as one HTML page to this file instead.", dir_okay=False)
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    json: JsonOption = False,
+) -> None:
+    """Show what a study asks for, what the policy says of it, what changed, and the code that would run."""
     with Datasite.opened(home) as site:
-        show.packet(site.packet(study), as_json=json)
+        packet = site.packet(study)
+        if html:
+            show.written(packet, html)
+        if json or not html:
+            show.packet(packet, as_json=json)
 
 
 @app.command()

@@ -35,6 +35,9 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Email = Annotated[str, AfterValidator(_email)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Metrics = Annotated[dict[Annotated[str, Field(max_length=100)], Finite], Field(max_length=100)]
 
 
 class Frozen(BaseModel):
@@ -46,7 +49,7 @@ class Frozen(BaseModel):
 class ArraySpec(Frozen):
     """An array that may leave: shape and dtype are exact. Scalars have the shape ()."""
 
-    shape: tuple[Annotated[int, Field(ge=0)], ...] = Field(strict=False)
+    shape: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] = Field(strict=False, max_length=32)
     dtype: str
 
     @model_validator(mode="after")
@@ -81,8 +84,30 @@ class CodeFile(Frozen):
     size: Annotated[int, Field(ge=0)]
 
 
+class RehearsedTwin(Frozen):
+    """What one hospital's mock twin gave. The rows are invented, so the metrics say nothing about patients."""
+
+    hospital: Email
+    fit_seconds: Seconds
+    evaluate_seconds: Seconds
+    train_examples: Annotated[int, Field(ge=0)]
+    test_examples: Annotated[int, Field(ge=0)]
+    fit_metrics: Metrics
+    evaluate_metrics: Metrics
+
+
+class RehearsalReport(Frozen):
+    """What the researcher says of the rehearsal: for a reader of the study, and no part of what may leave."""
+
+    sandbox: Annotated[str, Field(min_length=1, max_length=100)]
+    twins: tuple[RehearsedTwin, ...] = Field(strict=False, max_length=100)
+
+
 class Manifest(Frozen):
-    """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved."""
+    """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved.
+
+    repetition: the very same work may be asked for again, as number 2, 3, ...; `first` is what they have in common.
+    """
 
     version: Literal[1] = 1
     name: Name
@@ -97,6 +122,8 @@ class Manifest(Frozen):
     seconds_per_round: Annotated[int, Field(ge=1, le=7 * 24 * 3600)]
     outputs: OutputContract
     tier: Literal["reviewed"] = "reviewed"
+    repetition: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    rehearsal: RehearsalReport | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -118,6 +145,11 @@ class Manifest(Frozen):
     def digest(self) -> str:
         """The study's identity, hex SHA-256."""
         return sha256(self.canonical())
+
+    @property
+    def first(self) -> str:
+        """The digest with repetition 1: what repetitions of the same work, to the last byte, have in common."""
+        return self.digest if self.repetition == 1 else self.model_copy(update={"repetition": 1}).digest
 
     @property
     def job_name(self) -> str:

@@ -20,14 +20,13 @@ import numpy as np
 import pandas as pd
 
 import researcher as wr
-from datasites.approval.policy import PolicyBook
 from datasites.datasite import Datasite
 from datasites.wire.arrays import Arrays
 from researcher.rehearsal import rehearse
 
 STUDY = Path(__file__).parent / "counting"
 DICTIONARY = STUDY / "stays.toml"
-POLICY = STUDY / "policy.toml"
+POLICY = Path(__file__).parent / "policy.toml"
 PATIENCE = 60.0  # other work may share the machine
 WARDROUND = [sys.executable, "-c", "from datasites.cli import main; main()", "datasite"]
 _QUICK = {"WARDROUND_SYNC_SECONDS": "0.2", "WARDROUND_POLL_SECONDS": "0.1"}
@@ -96,10 +95,10 @@ class Hospital:
         self._env = {**os.environ, **_QUICK}
         self._agent: subprocess.Popen[bytes] | None = None
         self.datasite = Datasite.create(home, self.email, store, name=label.title())
+        self.datasite.set_policy("stays", POLICY)
         self.home = self.datasite.home
 
     def publish(self) -> None:
-        PolicyBook(self.home).set("stays", POLICY)
         self.datasite.publish(DICTIONARY, self.source)
 
     def start(self) -> None:

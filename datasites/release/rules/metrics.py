@@ -18,4 +18,4 @@ def check(result: Result, terms: Terms) -> list[Violation]:
     metrics, allowed = result.outcome.metrics, terms.rules.release.metrics
     found = [f"metric {name!r} is not among those that may leave" for name in sorted(metrics.keys() - set(allowed))]
     found += [f"metric {name!r} is above {GREATEST:g}" for name, value in metrics.items() if abs(value) > GREATEST]
-    return [Violation(Reason.POLICY, text) for text in found]
+    return [Violation(Reason.OUTPUTS, text) for text in found]

@@ -13,4 +13,4 @@ def check(result: Result, terms: Terms) -> list[Violation]:
         return []
     most, bytes_ = terms.rules.bytes_per_round, result.spent + released_bytes(result.task, terms.contract)
     text = f"the round would let out {bytes_:,} bytes; at most {most:,} are allowed"
-    return [Violation(Reason.POLICY, text)] if bytes_ > most else []
+    return [Violation(Reason.OUTPUTS, text)] if bytes_ > most else []

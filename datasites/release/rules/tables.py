@@ -25,7 +25,7 @@ def check(result: Result, terms: Terms) -> list[Violation]:
         return []
     arrays, rules = result.outcome.arrays, terms.rules
     found = [f"array {name!r} {why}" for name in sorted(arrays) for why in _problems(name, arrays[name], rules)]
-    return [Violation(Reason.POLICY, text) for text in found]
+    return [Violation(Reason.OUTPUTS, text) for text in found]
 
 
 def _problems(name: str, array: NDArray[Any], rules: Rules) -> Iterator[str]:

@@ -17,8 +17,8 @@ FITS = {
     "a_payload_of_infinities": (5, Reason.BAD_OUTPUT, "array 'w' holds NaN or infinity"),
     "text_in_a_metrics_name": (6, Reason.CONTRACT, "is not in the contract"),
     "one_metric_more": (7, Reason.CONTRACT, "metric 'days' is not in the contract"),
-    "a_metric_the_policy_does_not_list": (8, Reason.POLICY, "metric 'mean_days' is not among"),
-    "six_rows_in_a_huge_metric": (9, Reason.POLICY, "metric 'loss' is above 1e+09"),
+    "a_metric_the_policy_does_not_list": (8, Reason.OUTPUTS, "metric 'mean_days' is not among"),
+    "six_rows_in_a_huge_metric": (9, Reason.OUTPUTS, "metric 'loss' is above 1e+09"),
     "a_value_in_the_number_of_examples": (10, Reason.COHORT, "more rows stand behind the result than the table has"),
     "a_result_of_a_handful_of_patients": (11, Reason.COHORT, "fewer than 10 rows stand behind the result"),
     "rows_as_weights": (12, Reason.NORM, "the model moved further than 10"),
@@ -37,15 +37,15 @@ FITS = {
     "an_empty_reply": (26, Reason.BAD_OUTPUT, ""),
 }
 EVALUATIONS = {
-    "negative_counts": (40, Reason.POLICY, "has counts below 0"),
-    "rows_as_huge_counts": (41, Reason.POLICY, "counts more rows than the table has"),
-    "rows_as_counts": (42, Reason.POLICY, "counts more rows than the table has"),
+    "negative_counts": (40, Reason.OUTPUTS, "has counts below 0"),
+    "rows_as_huge_counts": (41, Reason.OUTPUTS, "counts more rows than the table has"),
+    "rows_as_counts": (42, Reason.OUTPUTS, "counts more rows than the table has"),
     "an_extra_table": (43, Reason.CONTRACT, "array 'rows' is not in the contract"),
-    "rows_in_the_high_digits_of_averages": (44, Reason.POLICY, "array 'curve' has numbers above 1e+09"),
+    "rows_in_the_high_digits_of_averages": (44, Reason.OUTPUTS, "array 'curve' has numbers above 1e+09"),
     "nans_in_averages": (45, Reason.BAD_OUTPUT, "array 'curve' holds NaN"),
     "a_table_under_another_name": (46, Reason.CONTRACT, "array 'table' is not in the contract"),
     "one_row_more_than_there_are": (47, Reason.COHORT, "more rows stand behind"),
-    "counts_that_overflow_their_sum": (49, Reason.POLICY, "counts more rows than the table has"),
+    "counts_that_overflow_their_sum": (49, Reason.OUTPUTS, "counts more rows than the table has"),
 }
 
 
@@ -104,7 +104,7 @@ def test_the_bytes_of_evaluation_and_training_count_together(ward: Ward) -> None
     ward.policy(whole)
     assert ward.round().outcome == "released"
     ward.policy(POLICY.replace("megabytes_per_round = 1", f"megabytes_per_round = {(CONTRACT.max_bytes - 1) / 1e6}"))
-    assert ward.round().outcome == Reason.POLICY
+    assert ward.round().outcome == Reason.OUTPUTS
 
 
 def test_a_damaged_policy_lets_nothing_out(ward: Ward) -> None:

@@ -100,14 +100,13 @@ class Ward:
         )
         self.state.record_decision(SignedDecision.sign(decision, identity))
         self.bench = Workbench(self.home, self.manifest, Limits(), 60)
-        admission = Admission(self.state, self.manifest.digest)
+        # such a study would not be approved, nor run on: here the gate alone must hold
+        admission = Admission(self.state, self.manifest.digest, lambda _: None)
         self._runner = RoundRunner(self.bench, admission, EMAIL, self.state.audit, lambda: False)
         self._number = 0
 
     def policy(self, text: str) -> None:
-        path = self.home.path / "policy.toml"
-        path.write_text(text)
-        PolicyBook(self.home).set("stays", path)
+        PolicyBook(self.home).put("stays", text)
 
     def round(self, act: int = 0) -> Answer:
         """One round of evaluation and training."""

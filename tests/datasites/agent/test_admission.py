@@ -39,12 +39,16 @@ def decide(state: State) -> Decide:
     return record
 
 
+def allows(decision: Decision) -> None:
+    """A policy that has no objection."""
+
+
 def answered(state: State, number: int, fit: bool = True, evaluate: bool = True, outcome: str = "released") -> None:
     state.record_answer(STUDY, AnsweredRound(number, str(number), outcome, fit, evaluate, b"", "now", 0.1))
 
 
 def test_without_an_approval_in_force_nothing_runs(state: State, decide: Decide) -> None:
-    admission = Admission(state, STUDY)
+    admission = Admission(state, STUDY, allows)
     assert admission.refusal() is Reason.NOT_APPROVED
     for verdict, reason in (("denied", Reason.NOT_APPROVED), ("approved", None), ("revoked", Reason.REVOKED)):
         decide(verdict)
@@ -57,7 +61,7 @@ def test_without_an_approval_in_force_nothing_runs(state: State, decide: Decide)
 
 def test_the_state_after_the_last_round_may_be_evaluated_once(state: State, decide: Decide) -> None:
     decide("approved", rounds=2)
-    admission = Admission(state, STUDY)
+    admission = Admission(state, STUDY, allows)
     for number in (1, 2):
         admission.check(fit=True)
         answered(state, number)
@@ -73,4 +77,17 @@ def test_a_round_that_released_nothing_uses_nothing_up(state: State, decide: Dec
     decide("approved", rounds=1)
     for number in range(1, 4):
         answered(state, number, outcome="code_error")
-    Admission(state, STUDY).check(fit=True)
+    Admission(state, STUDY, allows).check(fit=True)
+
+
+def test_a_policy_that_no_longer_allows_it_stops_an_approved_study(state: State, decide: Decide) -> None:
+    refused: list[Reason] = []
+    admission = Admission(state, STUDY, lambda decision: refused[0] if refused else None)
+    decide("approved")
+    admission.check(fit=True)
+    refused.append(Reason.POLICY)
+    assert admission.refusal() is Reason.POLICY
+    with pytest.raises(RoundRefused, match="policy no longer allows"):
+        admission.check(fit=True)
+    decide("revoked")
+    assert admission.refusal() is Reason.REVOKED  # the owner's own word comes first

@@ -109,7 +109,7 @@ def test_the_quota_counts_what_the_round_has_let_out() -> None:
     size = layout.released_bytes("fit", CONTRACT)
     assert size == 8 + 8 + 8 + 8  # examples, loss, w, n
     assert said(dataclasses.replace(fit(), spent=1000 - size), terms()) == []
-    assert [r for r, _ in said(dataclasses.replace(fit(), spent=1001 - size), terms())] == [Reason.POLICY]
+    assert [r for r, _ in said(dataclasses.replace(fit(), spent=1001 - size), terms())] == [Reason.OUTPUTS]
 
 
 def test_the_norm_is_that_of_all_floating_point_arrays_together() -> None:
@@ -139,15 +139,15 @@ def test_a_table_that_is_none_of_counts_or_averages_stays(array: np.ndarray, tex
     contract = CONTRACT.model_copy(update={"evaluate_arrays": {"score_histogram": spec}})
     given = terms().model_copy(update={"contract": contract})
     [(reason, why)] = said(evaluate({"score_histogram": array}), given)
-    assert reason is Reason.POLICY
+    assert reason is Reason.OUTPUTS
     assert text in why
 
 
 def test_only_listed_arrays_and_metrics_leave_and_no_larger_than_listed() -> None:
     for arrays in ({}, {"score_histogram": (2, 3)}, {"score_histogram": (8,)}):
-        assert [reason for reason, _ in said(evaluate(), terms(arrays=arrays))] == [Reason.POLICY]
-    assert said(evaluate(auc=0.5), terms(metrics=("loss",)))[0][0] is Reason.POLICY
-    assert said(fit(loss=-1e10), terms())[0] == (Reason.POLICY, "metric 'loss' is above 1e+09")
+        assert [reason for reason, _ in said(evaluate(), terms(arrays=arrays))] == [Reason.OUTPUTS]
+    assert said(evaluate(auc=0.5), terms(metrics=("loss",)))[0][0] is Reason.OUTPUTS
+    assert said(fit(loss=-1e10), terms())[0] == (Reason.OUTPUTS, "metric 'loss' is above 1e+09")
 
 
 def test_what_is_released_survives_the_layout_to_the_bit() -> None:
