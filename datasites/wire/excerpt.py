@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
@@ -15,6 +15,12 @@ CONTEXT = "study-log-excerpt"
 FILES = "excerpt-*.json"
 EXCERPT_CHARACTERS = 16 * 1024
 _Line = Annotated[int, Field(ge=1)]
+
+
+def _is_plain(text: str) -> str:
+    if not all(character.isprintable() or character in "\n\t" for character in text):
+        raise ValueError("the text holds control characters")  # a hostile hospital's could take over a terminal
+    return text
 
 
 class Excerpt(Frozen):
@@ -29,7 +35,7 @@ class Excerpt(Frozen):
     number: Annotated[int, Field(ge=1, le=999_999)]
     first_line: _Line
     last_line: _Line
-    text: Annotated[str, Field(max_length=EXCERPT_CHARACTERS)]
+    text: Annotated[str, Field(max_length=EXCERPT_CHARACTERS), AfterValidator(_is_plain)]
     released_by: Annotated[str, Field(max_length=200)] = ""
     released_at: datetime = Field(strict=False)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from datasites.approval.excerpts import draft, hand_over, log_lines, release
 from datasites.state import State
@@ -81,6 +82,13 @@ def test_it_is_recorded_with_its_entry_and_then_handed_over(log: Path, state: St
     assert read.excerpt == first
     assert read.verified(identity.public)
     assert hand_over(state, "cd" * 32, folder)
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "\u202eabc", "\x00"])
+def test_a_hostile_hospitals_text_cannot_reach_through_to_a_terminal(log: Path, state: State, text: str) -> None:
+    document = drafted(log, state, 1, 1).model_dump()
+    with pytest.raises(ValidationError, match="control characters"):
+        Excerpt.model_validate({**document, "text": text})
 
 
 def test_a_changed_or_foreign_excerpt_has_no_signature(log: Path, state: State, tmp_path: Path) -> None:
