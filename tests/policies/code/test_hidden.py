@@ -5,7 +5,6 @@ import pytest
 from policies.code import review
 from policies.code.hidden import hidden, is_mark
 
-
 UNSEEN = "\x00\x1b\x7f\x9b\r\x0b\x85\u200b\u200d\u2060\ufeff\u00ad\u2028\ue000"
 BLANK = "\u3164\u2800\u115f\uffa0\u034f\ufe0f\U000e0041\U000e0100\u00a0\u2003\u3000"
 TURNING = "\u202a\u202e\u2066\u2069\u200f\u061cאبا٣"
