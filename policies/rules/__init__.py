@@ -31,7 +31,7 @@ RULES: dict[str, str] = {
     "tiers": "who trains: the hospital's own program, or study code",
     "rounds": "how often it runs",
     "runtime": "how long a round takes",
-    "size": "how many bytes leave in a round",
+    "size": "how many bytes leave in a round, and the configuration's length",
     "outputs": "which metrics and tables of counts leave",
     "protections": "secure aggregation and noise, where demanded",
     "imports": "the packages that the code uses",

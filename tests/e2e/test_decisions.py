@@ -228,6 +228,8 @@ def test_the_very_same_work_runs_again_without_a_person_where_the_policy_says_so
         for hospital in (north, south):
             hospital.datasite.set_policy("stays", tmp_path / "same.toml")
         again = world.submit(rounds=1, name="again", repetition=2)
+        assert again.manifest.rehearsal
+        assert again.manifest.rehearsal.twins[0].hospital in (north.email, south.email)
         assert again.manifest.first == study.digest
         again.wait(timeout=PATIENCE)
         decision = again.decisions()[north.email]

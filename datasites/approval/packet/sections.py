@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from datasites.approval.packet.changes import Changes
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Facts, Paragraph, Place, Section, Table, Tone
 from datasites.approval.packet.summary import duration, summary, total_bytes
+from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
 from datasites.wire.manifest import Manifest, RehearsalReport
 from policies.code import MEANING, Finding
@@ -34,7 +35,7 @@ def sections(packet: Packet) -> list[Section]:
         Section("What may leave after each round", list(_outputs(m))),
         Section("The rehearsal", list(_rehearsal(m.rehearsal))),
         Section("Decisions so far", [_history(packet.history)]),
-        Section("Configuration", [Code("config", json.dumps(m.config, indent=1, sort_keys=True))]),
+        Section("Configuration", [Code("config", _configuration(m))]),
         Section("The code", list(_code(packet))),
     ]
 
@@ -197,6 +198,12 @@ def _history(history: Sequence[Decision]) -> Block:
         for d in history
     ]
     return _table(("When (UTC)", "Decision", "By", "Limits", "Reason"), rows[-_ROWS:])
+
+
+def _configuration(m: Manifest) -> str:
+    """As JSON, in lines that are shown whole."""
+    lines = json.dumps(m.config, indent=1, sort_keys=True).split("\n")
+    return "\n".join(line[at : at + LINE] for line in lines for at in range(0, len(line), LINE))
 
 
 def _code(packet: Packet) -> Iterator[Block]:

@@ -189,6 +189,11 @@ def test_lines_and_files_beyond_reading_do_not_break_it(site: Datasite, ada: Ide
         site.approve(packet.digest)
 
 
+def test_a_configuration_beyond_reading_is_never_allowed(site: Datasite, ada: Identity) -> None:
+    with pytest.raises(Refused, match="more than a person reads"):
+        site.approve(submitted(site, ada, config={"weights": "x" * 10_000}).digest)
+
+
 @pytest.mark.parametrize(
     "code", [{"a.txt": b"x" * 1_001}, {"a.txt": b"\n" * 20_000}, {"study.py": b"\n" * 20_000 + b"x"}]
 )
@@ -198,11 +203,12 @@ def test_what_the_packet_does_not_show_is_never_allowed(site: Datasite, ada: Ide
 
 
 def test_a_long_configuration_and_comparison_leave_the_code_whole(site: Datasite, ada: Identity) -> None:
-    config = {"list": list(range(19_000))}
+    config = {"list": [0] * 2_000, "text": "x" * 2_500}
     site.approve(submitted(site, ada, {f"{n}.txt": b"a\n" * 2_900 for n in range(4)}).digest)
     packet = submitted(site, ada, {f"{n}.txt": b"b\n" * 2_900 for n in range(4)}, config=config)
     assert packet.ruling.allowed
     for form in (packet.html(), terminal(packet)):
+        assert form.count("x" * 80) >= 2_500 // 80 - 4  # all of the text, in lines
         assert "PRIME = 1_000_003" in form.split("The code")[-1]
         assert "more lines, which are not shown" not in form.split("The code")[-1]
 
