@@ -85,6 +85,15 @@ def gate_noise(sigma: float) -> Gaussian:
     return Gaussian(sigma / 2, 1, "hospital")
 
 
+def told(event: Event) -> str:
+    """In words, for the owner."""
+    what = {"sampled_gaussian": "training steps", "gaussian": "Gaussian releases", "laplace": "Laplace releases"}
+    rate = (
+        f", each of {100 * event.sampling_rate:g}% of the {event.unit}s" if isinstance(event, SampledGaussian) else ""
+    )
+    return f"{times(event):,} {what[event.kind]}{rate}, noise {event.noise_multiplier:g}, by {event.unit}"
+
+
 def times(event: Event) -> int:
     """How often the release it describes happens."""
     return event.steps if isinstance(event, SampledGaussian) else event.count
