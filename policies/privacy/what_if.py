@@ -34,8 +34,8 @@ class WhatIf:
         after = f" With what was spent before: epsilon {self.together:.4g}." if self.together is not None else ""
         return (
             f"{self.rounds:,} rounds of {self.steps:,} steps at sampling rate {self.sampling_rate:g} and noise "
-            f"multiplier {self.noise_multiplier:g} cost epsilon {self.epsilon:.4g} at delta {self.delta:g}, by {self.unit}. "
-            f"Towards limits over several studies they count as {self.charged:.4g}.{after} From even odds, one can "
+            f"multiplier {self.noise_multiplier:g} cost epsilon {self.epsilon:.4g} at delta {self.delta:g}, by "
+            f"{self.unit}. Towards limits over several studies they count as {self.charged:.4g}.{after} From even odds, one can "
             f"become at most {in_percent(self.together or self.epsilon)} sure that a patient is in the table."
         )
 
