@@ -1,7 +1,8 @@
 """How long the ledger takes to admit or refuse a round after 10,000 events of 40 studies.
 
-A decision is the whole reservation: the transaction, the comparison with every limit, the row, its entry in the audit
-log and the sync to disk; `judge_ms` is without the writing. `opening_ms`: a fresh process reads and checks everything.
+`decision_ms` is the 99th percentile of deciding: within a transaction, what is new is read and held to the audit log,
+and the round is compared with every limit; `reserve_ms` (median) is that and writing it, with its entry in the audit
+log, synced to disk. `opening_ms`: a fresh process reads and checks all 10,000 rows, once.
 
     python -m benchmarks.admission
 """
@@ -39,11 +40,11 @@ def main() -> int:
         refused = [_timed(state, DECISIONS + number, FULL) for number in range(DECISIONS)]
         state.ledger.check()
         state.close()
-    decision = sorted(reserved)[int(0.99 * DECISIONS)]
+    decision = sorted(refused)[int(0.99 * DECISIONS)]
     result = {
-        "decision_ms": round(1000 * decision, 2),  # the 99th of 100
-        "decision_median_ms": round(1000 * median(reserved), 2),
-        "judge_ms": round(1000 * median(refused), 2),
+        "decision_ms": round(1000 * decision, 2),
+        "decision_median_ms": round(1000 * median(refused), 2),
+        "reserve_ms": round(1000 * median(reserved), 2),
         "opening_ms": round(1000 * opening, 1),
         "events": EVENTS,
     }
