@@ -24,7 +24,7 @@ def test_a_known_value() -> None:
 
 
 def test_three_studies_cost_less_than_the_sum_of_them() -> None:
-    studies: list[Event] = [SampledGaussian(1.4, 0.05, 200), SampledGaussian(1.2, 0.03, 300), Gaussian(3.0, 2)]
+    studies: list[Event] = [SampledGaussian(4.0, 0.05, 200), SampledGaussian(3.0, 0.03, 300), Gaussian(8.0, 2)]
     together, summed = epsilon(studies, 1e-5), sum(epsilon([one], 1e-5) for one in studies)
     assert max(epsilon([one], 1e-5) for one in studies) < together < 0.75 * summed
 
