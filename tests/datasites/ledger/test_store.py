@@ -124,7 +124,8 @@ class TestPlan:
 class TestSettle:
     @pytest.mark.parametrize(
         ("outcome", "step"),
-        [("released", "committed"), (Reason.CODE_ERROR, "committed"), (Reason.STOPPED, "committed"), (Reason.CONTRACT, "committed"),
+        [("released", "committed"), (Reason.CODE_ERROR, "committed"), (Reason.STOPPED, "committed"),
+         (Reason.CONTRACT, "committed"),
          (Reason.BUDGET, "refunded"), (Reason.REVOKED, "refunded"), (Reason.OUT_OF_ORDER, "refunded")],
     )  # fmt: skip
     def test_an_answer_settles_its_round(self, state: State, outcome: str, step: str) -> None:
