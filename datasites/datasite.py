@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -32,6 +32,10 @@ from datasites.wire.identity import Identity, PublicIdentity, check_email, same_
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable
 from policies.policy import Policy
+from policies.privacy.cache import NumberCache
+
+if TYPE_CHECKING:
+    from datasites.ledger.view import TableBudget
 
 
 class Datasite:
@@ -242,6 +246,15 @@ class Datasite:
 
     def _log_of(self, digest: str) -> Path:
         return self.home.study(digest) / STUDY_LOG
+
+    # privacy
+
+    def budget(self, table: str) -> TableBudget:
+        """What studies have spent of the table's privacy budget, what is left, and what a plan would cost."""
+        from datasites.ledger.view import TableBudget
+
+        limits = PolicyBook(self.home).get(table).budget
+        return TableBudget(table, limits, tuple(self.state.ledger.rows(table)), NumberCache(self.home.noise_cache))
 
     @cached_property
     def office(self) -> Office:

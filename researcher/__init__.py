@@ -2,6 +2,7 @@
 
 from datasites.wire.manifest import Manifest
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
+from researcher import privacy
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
@@ -34,4 +35,5 @@ __all__ = [
     "auc_from_histogram",
     "connect",
     "federated_auc",
+    "privacy",
 ]

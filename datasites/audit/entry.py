@@ -35,6 +35,9 @@ class Kind(StrEnum):
     RELEASED = "released"  # study, round, request, fit, evaluate, reply (digest), bytes; written before it is posted
     OUTPUT_HELD = "output_held"  # study, round, output (its name among the held outputs), reason, bytes
     EXCERPT_RELEASED = "excerpt_released"  # study, excerpt (its number), document (digest), bytes; before it is sent
+    BUDGET_RESERVED = "budget_reserved"  # dataset, study, round, request, row (its number), written (its digest)
+    BUDGET_COMMITTED = "budget_committed"  # the same, of the row that settles a reservation
+    BUDGET_REFUNDED = "budget_refunded"  # the same; nothing had been released
     MESSAGE_QUARANTINED = "message_quarantined"  # message (its name in the quarantine), peer, note (digest)
     HEAD_SEEN = "head_seen"  # hospital, fingerprint, size, root, head_at, signature
     HEAD_ALARM = "head_alarm"  # the same, and verdict

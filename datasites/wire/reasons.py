@@ -31,6 +31,7 @@ class Reason(StrEnum):
     COHORT = "cohort"
     NORM = "norm"
     OUTPUTS = "outputs"
+    BUDGET = "budget"
 
     @property
     def text(self) -> str:
@@ -58,6 +59,7 @@ _TEXT = {
     Reason.COHORT: "Too few patients stand behind the result, or more than there are; it stays at the hospital.",
     Reason.NORM: "The model moved further in this round than the hospital's policy allows; it stays at the hospital.",
     Reason.OUTPUTS: "The result holds what the hospital's policy does not let out; it stays at the hospital.",
+    Reason.BUDGET: "The privacy budget for this table does not allow this round.",
 }
 
 # after these the hospital takes no further part in the study
