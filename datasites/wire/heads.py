@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from datasites.wire import keys
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.manifest import Digest, Email, Frozen
+from datasites.wire.values import Digest, Email, Frozen
 from datasites.wire.store import Store
 from policies.errors import InvalidInput
 

@@ -10,38 +10,19 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from datasites.wire.arrays import ALLOWED_DTYPES
 from datasites.wire.canonical import canonical_json, sha256
-from datasites.wire.identity import Identity, PublicIdentity, check_email
-from policies.errors import InvalidInput
+from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name
 
 CONTEXT = "study-manifest"
 ENTRY = "study.py"
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 
 
-def _email(value: str) -> str:
-    try:
-        return check_email(value)
-    except InvalidInput as problem:
-        raise ValueError(problem.message) from None  # what pydantic turns into its own error
-
-
 _FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Email = Annotated[str, AfterValidator(_email)]
-
-
-class Frozen(BaseModel):
-    """An immutable value with no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
 
 class ArraySpec(Frozen):
     """An array that may leave: shape and dtype are exact. Scalars have the shape ()."""
