@@ -15,14 +15,14 @@ from pydantic import Field, JsonValue, model_validator
 from datasites.wire.arrays import ALLOWED_DTYPES
 from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name
 
 CONTEXT = "study-manifest"
 ENTRY = "study.py"
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
-
-
 _FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
+
 
 class ArraySpec(Frozen):
     """An array that may leave: shape and dtype are exact. Scalars have the shape ()."""
@@ -62,8 +62,23 @@ class CodeFile(Frozen):
     size: Annotated[int, Field(ge=0)]
 
 
+def private_outputs(training: Training) -> OutputContract:
+    """What the hospital's own training and evaluation give, and nothing else."""
+    evaluation = training.evaluation
+    shapes = training.graph.parameters.items()
+    return OutputContract(
+        parameters={name: ArraySpec(shape=tuple(shape), dtype="float32") for name, shape in sorted(shapes)},
+        fit_metrics=(),
+        evaluate_metrics=(),
+        evaluate_arrays={HISTOGRAM: ArraySpec(shape=(2, evaluation.bins), dtype="int64")} if evaluation else {},
+    )
+
+
 class Manifest(Frozen):
-    """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved."""
+    """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved.
+
+    reviewed: the study's own code, in `files`. private: no code; the hospital's own, told by `training` what to train.
+    """
 
     version: Literal[1] = 1
     name: Name
@@ -77,12 +92,26 @@ class Manifest(Frozen):
     rounds: Annotated[int, Field(ge=1, le=100_000)]
     seconds_per_round: Annotated[int, Field(ge=1, le=7 * 24 * 3600)]
     outputs: OutputContract
-    tier: Literal["reviewed"] = "reviewed"
+    tier: Literal["private", "reviewed"] = "reviewed"
+    training: Training | None = None
+
+    @model_validator(mode="after")
+    def _of_its_tier(self) -> Self:
+        if (self.tier == "private") != (self.training is not None):
+            raise ValueError("a private study has a training, and a reviewed one has none")
+        if self.training is None:
+            if ENTRY not in self.files:
+                raise ValueError(f"the code must hold a {ENTRY}")
+        elif self.files or self.config:
+            raise ValueError("a private study has no code and no config")
+        elif sorted(self.columns) != sorted(self.training.preparation.columns):
+            raise ValueError("the columns are not those that the training prepares")
+        elif self.outputs != private_outputs(self.training):
+            raise ValueError("the outputs are not those of the hospital's own training")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if ENTRY not in self.files:
-            raise ValueError(f"the code must hold a {ENTRY}")
         for path in self.files:
             if not _FILE_PATH.fullmatch(path) or path in (MANIFEST_FILE, SIGNATURE_FILE):
                 raise ValueError("file names must be plain relative paths")

@@ -68,7 +68,7 @@ class Training(Frozen):
 
     graph: Graph
     preparation: Preparation
-    loss: Literal["binary_cross_entropy", "squared_error"] = "binary_cross_entropy"
+    loss: Literal["binary_cross_entropy", "mean_squared_error"] = "binary_cross_entropy"
     optimizer: Optimizer
     steps: Annotated[int, Field(ge=1, le=100_000)]
     sampling_rate: Share
@@ -83,7 +83,7 @@ class Training(Frozen):
     def _consistent(self) -> Self:
         binary = self.preparation.target.kind == "binary"
         if binary != (self.loss == "binary_cross_entropy"):
-            raise ValueError("binary_cross_entropy is for a binary target, squared_error for a number")
+            raise ValueError("binary_cross_entropy is for a binary target, mean_squared_error for a number")
         if self.evaluation and not binary:
             raise ValueError("only a binary target can be evaluated by a score histogram")
         return self
