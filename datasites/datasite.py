@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -26,6 +26,10 @@ from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable
+from policies.privacy.cache import NumberCache
+
+if TYPE_CHECKING:
+    from datasites.ledger.view import TableBudget
 
 
 class Datasite:
@@ -178,6 +182,16 @@ class Datasite:
     def revoke(self, study: str, *, reason: str) -> Decision:
         """Takes back an approval: a running round is stopped, and no further one starts."""
         return self.office.revoke(study, reason=reason, by=_person()).decision
+
+    # privacy
+
+    def budget(self, table: str) -> TableBudget:
+        """What studies have spent of the table's privacy budget, what is left, and what a plan would cost."""
+        from datasites.approval.policy import PolicyBook
+        from datasites.ledger.view import TableBudget
+
+        limits = PolicyBook(self.home).get(table).budget
+        return TableBudget(table, limits, tuple(self.state.ledger.rows(table)), NumberCache(self.home.noise_cache))
 
     @cached_property
     def office(self) -> Office:

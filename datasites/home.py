@@ -20,10 +20,11 @@ class DatasiteHome(Home):
     |---|---|
     | datasite.toml | settings |
     | identity.json, peers.json | keys, and the pinned keys of peers |
-    | state.db | decisions, answered rounds and the audit log |
+    | state.db | decisions, answered rounds, the privacy ledger and the audit log |
     | datasets/NAME.json | registered tables: source and dictionary |
     | approved/DIGEST/ | the approved bytes of a study, and nothing else |
     | studies/DIGEST/ | a study's table view, scratch and log |
+    | noise.json | noise multipliers that were calibrated before |
     | pseudonyms.key | the secret that patients' pseudonyms are made with |
     | quarantine/ | refused messages |
     | syftbox/ | Syft's synced tree: mock twins and submissions |
@@ -59,6 +60,10 @@ class DatasiteHome(Home):
 
     def study(self, digest: str) -> Path:
         return private_folder(self.path / "studies" / digest)
+
+    @property
+    def noise_cache(self) -> Path:
+        return self.path / "noise.json"
 
     @property
     def pseudonym_key(self) -> Path:

@@ -1,4 +1,5 @@
-"""What a datasite must never forget: decisions, answered rounds and the audit log, in SQLite, every commit synced.
+"""What a datasite must never forget: decisions, answered rounds, the privacy ledger and the audit log, in SQLite, every
+commit synced.
 
 A row is written completely or not at all, and with it the audit log's entry about it; rows are added, never changed
 (but for the `posted` mark, and the bytes of old replies, which are dropped once newer ones are there).
@@ -15,6 +16,8 @@ from pathlib import Path
 from datasites.audit.entry import Kind, Value
 from datasites.audit.log import SCHEMA as AUDIT_SCHEMA
 from datasites.audit.log import AuditLog
+from datasites.ledger.rows import SCHEMA as LEDGER_SCHEMA
+from datasites.ledger.store import Ledger
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
 from datasites.wire.reasons import Reason
@@ -66,8 +69,9 @@ class State:
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA + AUDIT_SCHEMA)
+        self._db.executescript(_SCHEMA + AUDIT_SCHEMA + LEDGER_SCHEMA)
         self.audit = AuditLog(self._db, self._lock)
+        self.ledger = Ledger(self._db, self._lock, self.audit)
 
     def close(self) -> None:
         self._db.close()
@@ -129,6 +133,9 @@ class State:
                 (study, answer.number - _KEEP_REPLIES),
             )
             self._note_answer(study, answer)
+            self.ledger.settle_answered(
+                study, answer.number, ran=answer.outcome == "released" or answer.outcome in _RAN
+            )
 
     def _note_answer(self, study: str, answer: AnsweredRound) -> None:
         reply = answer.reply or b""

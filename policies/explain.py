@@ -91,9 +91,12 @@ def _approval(approval: Approval) -> list[str]:
 def _budget(budget: Budget | None) -> list[str]:
     if budget is None:
         return ["None: the private tier is not used."]
+    each = budget.epsilon_per_researcher
     return [
         f"In the private tier one study may spend an epsilon of at most {budget.epsilon_per_study:g}, "
-        f"and all studies together, ever, {budget.epsilon_total:g}, at a delta of {budget.delta:g}."
+        f"and all studies together, ever, {budget.epsilon_total:g}, at a delta of {budget.delta:g}.",
+        f"All studies of one researcher together may spend at most {each:g}." if each else "",
+        "Each row of the table is another person." if budget.one_row_per_person else "",
     ]
 
 

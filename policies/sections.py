@@ -118,14 +118,22 @@ class Approval(Section):
 
 
 class Budget(Section):
-    """What the private tier may spend of differential privacy, for one study and for all studies ever."""
+    """What may be spent of differential privacy, for one study, for one researcher and for all studies ever; of a
+    patient.
+
+    one_row_per_person: whether a row is a person, so that what protects one row protects a patient.
+    """
 
     epsilon_per_study: Annotated[float, Strict(), Field(gt=0, le=1_000)]
     epsilon_total: Annotated[float, Strict(), Field(gt=0, le=1_000)]
     delta: Annotated[float, Strict(), Field(gt=0, lt=0.01)]
+    epsilon_per_researcher: Annotated[float, Strict(), Field(gt=0, le=1_000)] | None = None
+    one_row_per_person: StrictBool = False
 
     @model_validator(mode="after")
     def _one_fits_the_whole(self) -> Self:
         if self.epsilon_per_study > self.epsilon_total:
             raise PydanticCustomError("rule", "`epsilon_per_study` is above `epsilon_total`")
+        if self.epsilon_per_researcher is not None and self.epsilon_per_researcher > self.epsilon_total:
+            raise PydanticCustomError("rule", "`epsilon_per_researcher` is above `epsilon_total`")
         return self

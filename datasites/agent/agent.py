@@ -66,6 +66,7 @@ class Agent:
         home, seconds = self.home, self.settings.audit_seconds
         self._auditor = Auditor(self._identity, self._state.audit, self._store, self._keys_of, home.quarantine, seconds)
         self._auditor.start()
+        self._state.ledger.recover()  # and first compares it with the audit log
         log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
         try:
             self._loop()

@@ -32,6 +32,9 @@ class Kind(StrEnum):
     RUN_FAILED = "run_failed"  # study, round, request, reason, reply (digest), bytes
     REFUSED = "refused"  # the same; what the owner's decision, the contract or the order of rounds forbids
     RELEASED = "released"  # study, round, request, fit, evaluate, reply (digest), bytes; written before it is posted
+    BUDGET_RESERVED = "budget_reserved"  # dataset, study, round, request, row (its number), written (its digest)
+    BUDGET_COMMITTED = "budget_committed"  # the same, of the row that settles a reservation
+    BUDGET_REFUNDED = "budget_refunded"  # the same; nothing had been released
     MESSAGE_QUARANTINED = "message_quarantined"  # message (its name in the quarantine), peer, note (digest)
     HEAD_SEEN = "head_seen"  # hospital, fingerprint, size, root, head_at, signature
     HEAD_ALARM = "head_alarm"  # the same, and verdict

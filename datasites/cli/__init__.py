@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from datasites.cli import audit, datasite, policy
+from datasites.cli import audit, budget, datasite, policy
 from datasites.cli.doctor import doctor
 from policies.errors import Refused, Unavailable, WardroundError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(datasite.app, name="datasite")
 app.command()(doctor)
 app.add_typer(audit.app, name="audit")
+app.add_typer(budget.app, name="budget")
 app.add_typer(policy.app, name="policy")
 
 EXIT_CODES = {Refused: 3, Unavailable: 4}  # 0 done, 1 what was given cannot be used, 2 wrong usage

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     BAD_MESSAGE = "bad_message"
     TABLE = "table"
     HOSPITAL = "hospital"
+    BUDGET = "budget"
 
     @property
     def text(self) -> str:
@@ -50,6 +51,7 @@ _TEXT = {
     Reason.BAD_MESSAGE: "The round's message could not be read, or is not for this study and hospital.",
     Reason.TABLE: "The hospital could not provide the table for this study; its data owner must look at it.",
     Reason.HOSPITAL: "The hospital could not run the round; its data owner must look at it.",
+    Reason.BUDGET: "The privacy budget for this table does not allow this round.",
 }
 
 # after these the hospital takes no further part in the study

@@ -1,0 +1,1 @@
+"""The privacy ledger: events, never a summed epsilon; reserve, commit, refund."""

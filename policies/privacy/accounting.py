@@ -1,0 +1,60 @@
+"""The epsilon of events, by privacy loss distributions (dp-accounting); rounded up, never below the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from policies.errors import InvalidInput
+from policies.privacy.events import Event, Gaussian, SampledGaussian, times
+from policies.privacy.plan import grouped
+from policies.privacy.renyi import admission_epsilon
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
+
+INTERVAL = 1e-4
+_FINE, _MANY = 50.0, 32  # up to this epsilon, and so many different mechanisms, INTERVAL is fast enough
+
+
+def dp_event(event: Event) -> DpEvent:
+    """The same in the terms of dp-accounting. Neighbours: add or remove one unit."""
+    import dp_accounting as dp  # takes a second to import
+
+    if isinstance(event, SampledGaussian):
+        single: Any = dp.PoissonSampledDpEvent(event.sampling_rate, dp.GaussianDpEvent(event.noise_multiplier))
+    elif isinstance(event, Gaussian):
+        single = dp.GaussianDpEvent(event.noise_multiplier)
+    else:
+        single = dp.LaplaceDpEvent(event.noise_multiplier)
+    return dp.SelfComposedDpEvent(single, times(event))
+
+
+def epsilon(events: Iterable[Event], delta: float) -> float:
+    """Of all events together, for a patient (see `events` for what a unit protects).
+
+    The losses are discretised in steps of 1e-4, and coarser, which only rounds up further, above an epsilon of 50 or
+    32 different mechanisms.
+    """
+    if not 0 < delta < 1:
+        raise InvalidInput(f"A delta of {delta:g} is not between 0 and 1.")
+    return _epsilon(grouped(events), delta)
+
+
+@lru_cache(maxsize=1024)
+def _epsilon(events: tuple[Event, ...], delta: float) -> float:
+    from dp_accounting.pld import PLDAccountant
+
+    if not events:
+        return 0.0
+    accountant = PLDAccountant(value_discretization_interval=interval(events, delta))
+    for event in events:
+        accountant.compose(dp_event(event))
+    return float(accountant.get_epsilon(delta))
+
+
+def interval(events: tuple[Event, ...], delta: float) -> float:
+    """The discretisation that `epsilon` uses for these grouped events."""
+    coarser = max(1.0, admission_epsilon(events, delta) / _FINE)
+    return INTERVAL * coarser * (10 if len(events) > _MANY else 1)
