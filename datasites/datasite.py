@@ -6,6 +6,7 @@ import getpass
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -161,8 +162,13 @@ class Datasite:
 
     def packet(self, study: str) -> Packet:
         """What a study asks for, and its code. `study` is its name or the beginning of its digest."""
+        from datasites.approval.policy import PolicyBook
+
         submission = self.office.find(study)
-        return Packet(submission, self._verdict(submission.digest), self.office.problems(submission.manifest))
+        problems = self.office.problems(submission.manifest)
+        packet = Packet(submission, self._verdict(submission.digest), problems)
+        budget = PolicyBook(self.home).get(submission.manifest.dataset).budget
+        return replace(packet, delta=budget.delta) if budget else packet
 
     def approve(
         self, study: str, *, rounds: int | None = None, expires_at: datetime | None = None, reason: str = ""

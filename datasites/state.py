@@ -133,9 +133,8 @@ class State:
                 (study, answer.number - _KEEP_REPLIES),
             )
             self._note_answer(study, answer)
-            self.ledger.settle_answered(
-                study, answer.number, ran=answer.outcome == "released" or answer.outcome in _RAN
-            )
+            ran = answer.outcome in ("released", Reason.CONTRACT) or answer.outcome in _RAN
+            self.ledger.settle_answered(study, answer.number, ran=ran)
 
     def _note_answer(self, study: str, answer: AnsweredRound) -> None:
         reply = answer.reply or b""

@@ -29,6 +29,7 @@ from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
 from researcher.metrics import SCORE_HISTOGRAM
+from researcher.private_study import Cost, PrivateStudy
 from researcher.study import Study
 
 _LOG_LINES = 25
@@ -43,15 +44,18 @@ class Rehearsal:
     or with "process limits" alone may meet a refusal there that it did not meet here.
     """
 
-    study: Study
+    study: Study | PrivateStudy
     fingerprint: str
     contract: OutputContract
     initial: Arrays
     table: pd.DataFrame
     sandbox: str
+    cost: Cost | None = None  # in privacy, of a private study
 
     def _repr_html_(self) -> str:
         size = f"<p>Worst case leaving a hospital per round: {self.contract.max_bytes:,} bytes.</p>"
+        if self.cost:
+            return str(self.table.to_html(index=False)) + size + f"<p>{self.cost}</p>"
         where = f"<p>Rehearsed in: {self.sandbox}; hospitals use bubblewrap or Landlock.</p>"
         return str(self.table.to_html(index=False)) + size + where
 

@@ -11,6 +11,7 @@ import threading
 
 from datasites.agent.admission import Admission
 from datasites.agent.rounds import Interrupted, RoundRunner
+from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.audit.entry import Kind
 from datasites.state import AnsweredRound, State, now
@@ -46,7 +47,8 @@ class StudySession(threading.Thread):
         self._ending = threading.Event()
         self.closed = threading.Event()  # set by the agent when the study may no longer run
         admission = Admission(state, self.study)
-        self._runner = RoundRunner(bench, admission, identity.email, state.audit, self._ending.is_set)
+        spending = Spending(bench.home, state.ledger, bench.manifest)
+        self._runner = RoundRunner(bench, admission, spending, identity.email, state.audit, self._ending.is_set)
         self._box = keys.rounds_down(self.study, identity.email)
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))
 

@@ -6,6 +6,7 @@ import html
 import json
 from dataclasses import dataclass
 
+from datasites.approval import private
 from datasites.approval.submissions import Submission
 from datasites.wire.manifest import Manifest
 
@@ -17,6 +18,7 @@ class Packet:
     submission: Submission
     decision: str
     problems: list[str]
+    delta: float = 1e-6  # of the table's policy, for the cost of a study of the private tier
 
     @property
     def manifest(self) -> Manifest:
@@ -30,6 +32,8 @@ class Packet:
     def summary(self) -> str:
         """One paragraph, built from the manifest alone."""
         m = self.manifest
+        if m.training is not None:
+            return private.summary(m, m.training, self.delta)
         return (
             f"{m.researcher} asks to train a model on {len(m.columns)} columns of the table {m.dataset!r}, "
             f"for: {m.purpose}. The code below would run on this hospital's own machine, up to {m.rounds} times. Each "
@@ -50,6 +54,7 @@ class Packet:
             "leaves per round": f"{arrays} arrays, at most {outputs.max_bytes:,} bytes",
             "metrics": ", ".join((*outputs.fit_metrics, *outputs.evaluate_metrics, *outputs.evaluate_arrays)),
             "configuration": json.dumps(m.config, sort_keys=True),
+            **(private.facts(m, m.training) if m.training else {}),
             "files": ", ".join(f"{path} ({spec.size:,} bytes)" for path, spec in m.files.items()),
             "decision": self.decision,
             "digest": f"{self.digest} (compare it with the other hospitals)",

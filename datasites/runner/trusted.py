@@ -1,4 +1,4 @@
-"""The hospital's own training at work, in the process of a call: in the place of a study's code, and confined like it."""
+"""The hospital's own training at work, in the process of a call: in the place of a study's code, as confined."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name
+from policies.privacy.events import MOST_STEPS
 
 CONTEXT = "study-manifest"
 ENTRY = "study.py"
@@ -108,6 +109,8 @@ class Manifest(Frozen):
             raise ValueError("the columns are not those that the training prepares")
         elif self.outputs != private_outputs(self.training):
             raise ValueError("the outputs are not those of the hospital's own training")
+        elif self.rounds * self.training.steps > MOST_STEPS:
+            raise ValueError(f"the study has more than {MOST_STEPS:,} steps")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ All of it is data. Every number that scales noise or normalises a sum is a publi
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -12,10 +13,13 @@ from pydantic import Field, model_validator
 
 from datasites.wire.graph import Graph
 from datasites.wire.preparation import Preparation
-from datasites.wire.values import Frozen, Positive, Real
+from datasites.wire.values import Frozen, Positive
+from policies.privacy.events import LEAST_NOISE, MOST_NOISE, Event, Gaussian, SampledGaussian, repeated
+from policies.privacy.plan import grouped
 
 HISTOGRAM = "score_histogram"
 Encounters = Annotated[int, Field(ge=1, le=1_000)]
+Noise = Annotated[float, Field(ge=LEAST_NOISE, le=MOST_NOISE)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -41,7 +45,7 @@ class Evaluation(Frozen):
 
     edges: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(strict=False, min_length=1, max_length=1_000)
     encounters: Encounters = 1
-    noise_multiplier: Positive
+    noise_multiplier: Noise
     times: Annotated[int, Field(ge=1, le=100_000)] = 1
 
     @model_validator(mode="after")
@@ -53,6 +57,11 @@ class Evaluation(Frozen):
     @property
     def bins(self) -> int:
         return len(self.edges) + 1
+
+    @property
+    def event(self) -> Event:
+        """What one evaluation is in the ledger."""
+        return Gaussian(self.noise_multiplier)
 
 
 class Training(Frozen):
@@ -74,7 +83,7 @@ class Training(Frozen):
     sampling_rate: Share
     expected_lot: Positive
     clip: Positive
-    noise_multiplier: Positive
+    noise_multiplier: Noise
     encounters: Encounters
     proximal: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     evaluation: Evaluation | None = None
@@ -86,4 +95,21 @@ class Training(Frozen):
             raise ValueError("binary_cross_entropy is for a binary target, mean_squared_error for a number")
         if self.evaluation and not binary:
             raise ValueError("only a binary target can be evaluated by a score histogram")
+        if (tuple(self.graph.input.shape), self.graph.input.kind) != ((self.preparation.width,), "float32"):
+            raise ValueError(f"the model must take the {self.preparation.width} numbers that are prepared for a row")
+        if math.prod(self.graph.output_shape) != 1:
+            raise ValueError("the model must give one number for a row")
         return self
+
+    def events(self, fit: bool, evaluate: bool) -> tuple[Event, ...]:
+        """What a message that asks for this releases. The unit is the patient."""
+        evaluation = (self.evaluation.event,) if evaluate and self.evaluation else ()
+        return (*((self._step(self.steps),) if fit else ()), *evaluation)
+
+    def plan(self, rounds: int) -> tuple[Event, ...]:
+        """What a whole study of so many rounds releases, evaluations included. Raises InvalidInput for too many."""
+        evaluations = [repeated(self.evaluation.event, self.evaluation.times)] if self.evaluation else []
+        return grouped([self._step(self.steps * rounds), *evaluations])
+
+    def _step(self, steps: int) -> Event:
+        return SampledGaussian(self.noise_multiplier, self.sampling_rate, steps)

@@ -44,9 +44,7 @@ def histogram(
     return counts.reshape(2, asked.bins)
 
 
-def _cells(
-    logits: NDArray[np.float64], outcomes: NDArray[np.float64], asked: Evaluation
-) -> NDArray[np.int64]:
+def _cells(logits: NDArray[np.float64], outcomes: NDArray[np.float64], asked: Evaluation) -> NDArray[np.int64]:
     """Where each encounter counts. A score that is no number counts as the lowest: it must not stop the evaluation."""
     with np.errstate(over="ignore"):
         probability = 1 / (1 + np.exp(-np.where(np.isnan(logits), -np.inf, logits)))

@@ -79,6 +79,4 @@ def _pieces(flat: NDArray[np.float64], weights: Mapping[str, Tensor]) -> list[Te
 def _optimizer(asked: Optimizer, weights: list[Tensor]) -> torch.optim.Optimizer:
     if asked.name == "adam":
         return torch.optim.Adam(weights, lr=asked.learning_rate, weight_decay=asked.weight_decay)
-    return torch.optim.SGD(
-        weights, lr=asked.learning_rate, momentum=asked.momentum, weight_decay=asked.weight_decay
-    )
+    return torch.optim.SGD(weights, lr=asked.learning_rate, momentum=asked.momentum, weight_decay=asked.weight_decay)

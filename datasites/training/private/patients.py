@@ -73,7 +73,7 @@ class Patients:
             yield self._lot(np.concatenate([block, nobody]))
 
     def _bounded(self, chosen: NDArray[np.int64], random: SecureRandom) -> NDArray[np.int64]:
-        """Row numbers [chosen, k]: the k encounters with the smallest of random keys; the last row where there is none."""
+        """Row numbers [chosen, k]: the k encounters with the smallest of random keys; the last row stands for none."""
         counts, starts = self._counts[chosen], self._starts[chosen]
         owner = np.repeat(np.arange(len(chosen)), counts)
         first = np.cumsum(counts) - counts  # of each patient's encounters among all of theirs

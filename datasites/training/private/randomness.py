@@ -4,8 +4,8 @@ Words are the keystream of ChaCha20 (RFC 8439) under a key of the operating syst
 generators are not made for this: some six hundred outputs of a Mersenne twister give away all that follow.
 
 Adding a Gaussian to a sum in floating point is not the Gaussian mechanism: which numbers can come out at all depends on
-the sum (Mironov 2012; Holohan and Braghin 2021). Here the sum and the noise are each rounded to the same public grid and
-added as whole numbers. What comes out is the rounding of the rounded sum plus a Gaussian, hence no more than the
+the sum (Mironov 2012; Holohan and Braghin 2021). Here the sum and the noise are each rounded to the same public grid
+and added as whole numbers. What comes out is the rounding of the rounded sum plus a Gaussian, hence no more than the
 Gaussian mechanism on the rounded sum (post-processing), and any grid point can come out, whatever the sum was. Compare
 the discrete mechanisms of Canonne, Kamath and Steinke (2020).
 """
@@ -56,7 +56,8 @@ class SecureRandom:
         half = (count + 1) // 2
         uniform = (self.words(2 * half).astype(np.float64) + 0.5) / _TWO_64  # in (0, 1]
         radius, angle = np.sqrt(-2 * np.log(uniform[:half])), 2 * math.pi * uniform[half:]
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+        both: NDArray[np.float64] = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+        return both[:count]
 
     def whole_gaussians(self, count: int, deviation: float) -> NDArray[np.int64]:
         """Gaussians of this standard deviation, rounded to whole numbers."""
