@@ -41,9 +41,10 @@ class Cost:
     def __str__(self) -> str:
         evaluated = f" and {self.evaluations:,} noisy evaluations" if self.evaluations else ""
         return (
-            f"{self.steps:,} steps at noise multiplier {self.noise_multiplier:g}{evaluated} cost every hospital epsilon "
-            f"{self.epsilon:.3g} at delta {self.delta:g}, for each patient with all encounters. From even odds, somebody "
-            f"who knows every other patient can become at most {in_percent(self.epsilon)} sure that one is in the table."
+            f"{self.steps:,} steps at noise multiplier {self.noise_multiplier:g}{evaluated} cost every hospital "
+            f"epsilon {self.epsilon:.3g} at delta {self.delta:g}, for each patient with all encounters. From even odds, "
+            f"somebody who knows every other patient can become at most {in_percent(self.epsilon)} sure that a patient "
+            "is in the table."
         )
 
 

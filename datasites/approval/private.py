@@ -16,7 +16,7 @@ def summary(manifest: Manifest, training: Training, delta: float) -> str:
     return (
         f"{manifest.researcher} asks this hospital to train a model on {len(manifest.columns)} columns of the table "
         f"{manifest.dataset!r}, for: {manifest.purpose}. No code of theirs runs: this hospital's own program trains, "
-        f"and adds noise that hides each single patient. At most {manifest.rounds:,} versions of the model{evaluations} "
+        f"and adds noise that hides each patient. At most {manifest.rounds:,} versions of the model{evaluations} "
         f"would leave, {manifest.outputs.max_bytes:,} bytes a round. All of it together costs epsilon {spent:.3g} at "
         f"delta {delta:g} for each patient: somebody who knows every other patient, and thinks it even odds that one "
         f"more is in the table, can be at most {in_percent(spent)} sure after seeing everything that was released."

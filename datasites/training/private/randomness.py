@@ -56,8 +56,7 @@ class SecureRandom:
         half = (count + 1) // 2
         uniform = (self.words(2 * half).astype(np.float64) + 0.5) / _TWO_64  # in (0, 1]
         radius, angle = np.sqrt(-2 * np.log(uniform[:half])), 2 * math.pi * uniform[half:]
-        both: NDArray[np.float64] = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
-        return both[:count]
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].astype(np.float64)
 
     def whole_gaussians(self, count: int, deviation: float) -> NDArray[np.int64]:
         """Gaussians of this standard deviation, rounded to whole numbers."""
