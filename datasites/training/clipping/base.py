@@ -63,6 +63,16 @@ def blank(inputs: Tensor, targets: Tensor, present: Tensor) -> tuple[Tensor, Ten
     return inputs.masked_fill(spread, 0), targets.masked_fill(absent, 0)
 
 
+def in_parts(step: ClippedSum, patients: int, inputs: Tensor, targets: Tensor, present: Tensor) -> ClippedBatch:
+    """`step` on at most so many patients at once: the sums add up, so the memory of a lot can be bounded."""
+    if len(inputs) <= patients:
+        return step(inputs, targets, present)
+    parts = zip(*(torch.split(whole, patients) for whole in (inputs, targets, present)), strict=True)
+    batches = [step(*part) for part in parts]
+    sums = {name: torch.stack([batch.sums[name] for batch in batches]).sum(0) for name in batches[0].sums}
+    return ClippedBatch(sums, torch.cat([b.norms for b in batches]), torch.cat([b.losses for b in batches]))
+
+
 def nothing(module: GraphModule) -> ClippedBatch:
     """Of a lot without patients."""
     sums = {name: torch.zeros_like(parameter) for name, parameter in module.state_dict().items()}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from datasites.training.clipping.base import ClippedBatch, blank, check, factors, nothing
+from datasites.training.clipping.base import ClippedBatch, blank, check, factors, in_parts, nothing
 from datasites.training.graph import GraphModule, run
 from datasites.training.losses import Loss, row_losses
 
@@ -22,10 +22,7 @@ class Functional:
         if not len(inputs):
             return nothing(self._module)
         inputs, targets = blank(inputs, targets, present)
-        parts = zip(*(torch.split(whole, self._at_once) for whole in (inputs, targets, present)), strict=True)
-        batches = [self._part(*part) for part in parts]
-        sums = {name: torch.stack([batch.sums[name] for batch in batches]).sum(0) for name in batches[0].sums}
-        return ClippedBatch(sums, torch.cat([b.norms for b in batches]), torch.cat([b.losses for b in batches]))
+        return in_parts(self._part, self._at_once, inputs, targets, present)
 
     def _part(self, inputs: Tensor, targets: Tensor, present: Tensor) -> ClippedBatch:
         parameters = {name: parameter.detach() for name, parameter in self._module.named_parameters()}
