@@ -56,7 +56,9 @@ class SecureRandom:
         half = (count + 1) // 2
         uniform = (self.words(2 * half).astype(np.float64) + 0.5) / _TWO_64  # in (0, 1]
         radius, angle = np.sqrt(-2 * np.log(uniform[:half])), 2 * math.pi * uniform[half:]
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].astype(np.float64)
+        found = np.empty(2 * half)
+        found[:half], found[half:] = radius * np.cos(angle), radius * np.sin(angle)
+        return found[:count]
 
     def whole_gaussians(self, count: int, deviation: float) -> NDArray[np.int64]:
         """Gaussians of this standard deviation, rounded to whole numbers."""
@@ -71,7 +73,7 @@ def noisy_sum(
     sensitivity: the most that one patient changes `total`, in L2. The noise is wider by less than 1 in 100,000, which
     covers the rounding of sums and grid.
     """
-    step = 2.0 ** (math.floor(math.log2(sensitivity)) - _FINENESS)
+    step = math.ldexp(1.0, math.floor(math.log2(sensitivity)) - _FINENESS)
     margin = sensitivity * _SUM_MARGIN + step * math.sqrt(total.size)
     whole = np.rint(np.clip(total / step, -_LARGEST, _LARGEST)).astype(np.int64)
     deviation = noise_multiplier * (sensitivity + margin) / step
