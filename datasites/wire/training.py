@@ -26,13 +26,15 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Optimizer(Frozen):
     """What follows each noisy gradient. It starts afresh every round: its state never leaves a round.
 
-    momentum is SGD's; Adam is that of Kingma and Ba (2015) with beta 0.9 and 0.999.
+    momentum is SGD's; Adam is that of Kingma and Ba (2015) with beta 0.9 and 0.999. average: the round gives the mean of
+    this share of its last states (Polyak and Juditsky 1992), in which much of the noise cancels; 0 for the last alone.
     """
 
     name: Literal["sgd", "adam"] = "sgd"
     learning_rate: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    average: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class Evaluation(Frozen):

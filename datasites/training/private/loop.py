@@ -8,6 +8,7 @@ training rows, the lots' sizes and the gradients' norms are not noised, and so s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -43,14 +44,19 @@ def train(parameters: Arrays, patients: Patients, training: Training, random: Se
     start = {name: weight.detach().clone() for name, weight in weights.items()}
     optimizer = _optimizer(training.optimizer, list(weights.values()))
     gradients = clipped_sum(module, training.loss, training.clip)
-    for _ in range(training.steps):
+    averaged = max(1, math.ceil(training.optimizer.average * training.steps))
+    mean = {name: np.zeros(weight.shape) for name, weight in weights.items()}
+    for step in range(training.steps):
         total = _total(gradients, patients, training, random, weights)
         noisy = noisy_sum(total, training.clip, training.noise_multiplier, random) / training.expected_lot
         with torch.no_grad():
             for (name, weight), gradient in zip(weights.items(), _pieces(noisy, weights), strict=True):
                 weight.grad = gradient + training.proximal * (weight - start[name])
         optimizer.step()
-    return {name: weight.detach().numpy().astype(np.float32) for name, weight in weights.items()}
+        if step >= training.steps - averaged:
+            for name, weight in weights.items():
+                mean[name] += weight.detach().numpy() / averaged
+    return {name: array.astype(np.float32) for name, array in mean.items()}
 
 
 def _total(

@@ -77,7 +77,8 @@ def noisy_sum(
     margin = sensitivity * _SUM_MARGIN + step * math.sqrt(total.size)
     whole = np.rint(np.clip(total / step, -_LARGEST, _LARGEST)).astype(np.int64)
     deviation = noise_multiplier * (sensitivity + margin) / step
-    return (whole + random.whole_gaussians(total.size, deviation).reshape(total.shape)) * step
+    noisy = whole + random.whole_gaussians(total.size, deviation).reshape(total.shape)
+    return noisy.astype(np.float64) * step
 
 
 def noisy_counts(
