@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("round_overhead", "sandbox")
+ALL = ("round_overhead", "sandbox", "private_training")
 
 
 def main(names: list[str]) -> int:

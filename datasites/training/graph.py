@@ -23,11 +23,16 @@ class GraphModule(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        for name, shape in sorted(graph.parameters.items()):
-            _register(self, name, nn.Parameter(torch.zeros(shape)))
+        self.by_name = {name: nn.Parameter(torch.zeros(shape)) for name, shape in sorted(graph.parameters.items())}
+        for name, parameter in self.by_name.items():
+            _register(self, name, parameter)
 
     def forward(self, rows: Tensor) -> Tensor:
-        return run(self.graph, dict(self.named_parameters()), rows, self.training)
+        return run(self.graph, self.by_name, rows, self.training)
+
+    def values(self) -> dict[str, Tensor]:
+        """The parameters as they are now, in the same memory, asking for no gradient."""
+        return {name: parameter.detach() for name, parameter in self.by_name.items()}
 
 
 def build(graph: Graph) -> GraphModule:

@@ -127,7 +127,12 @@ def _clamp(b: Builder, input: Ref, min: float | None = None, max: float | None =
 
 
 def _softmax(op: str) -> Call:
-    return lambda b, input, dim=None: f.softmax(b, op, input, dim)
+    def call(b: Builder, input: Ref, dim: int | None = None, _stacklevel: int = 3, dtype: None = None) -> Ref:
+        if dtype is not None:
+            raise Unsupported("dtype is not supported. Leave it out.")
+        return f.softmax(b, op, input, dim)
+
+    return call
 
 
 def _gelu(b: Builder, input: Ref, approximate: str = "none") -> Ref:
@@ -206,21 +211,21 @@ FUNCTIONS: dict[Call, Call] = {
     **dict.fromkeys((operator.neg, torch.neg, torch.negative), _negative),
     operator.getitem: _getitem,
     getattr: _attribute,
-    **dict.fromkeys((F.linear,), _linear),
+    F.linear: _linear,
     F.conv1d: _convolution(1),
     F.conv2d: _convolution(2),
     F.embedding: _embedding,
     F.layer_norm: _layer_norm,
     F.group_norm: _group_norm,
-    **dict.fromkeys((F.gelu,), _gelu),
+    F.gelu: _gelu,
     F.leaky_relu: _leaky_relu,
     F.elu: _elu,
     F.softplus: _softplus,
     **dict.fromkeys((torch.clamp, torch.clip), _clamp),
-    **dict.fromkeys((torch.softmax,), _softmax("softmax")),
-    **dict.fromkeys((torch.log_softmax,), _softmax("log_softmax")),
+    **dict.fromkeys((torch.softmax, F.softmax), _softmax("softmax")),
+    **dict.fromkeys((torch.log_softmax, F.log_softmax), _softmax("log_softmax")),
     F.dropout: _dropout,
-    **dict.fromkeys((torch.flatten,), f.flatten),
+    torch.flatten: f.flatten,
     torch.unflatten: f.unflatten,
     torch.reshape: f.reshape,
     torch.permute: f.permute,

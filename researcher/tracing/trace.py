@@ -34,7 +34,8 @@ def trace(module: nn.Module, features: int | Sequence[int], integers: bool = Fal
     given = Input(
         shape=(features,) if isinstance(features, int) else tuple(features), kind="int64" if integers else "float32"
     )
-    shapes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+    known = {name: p for name, p in module.named_parameters() if not isinstance(p, nn.parameter.UninitializedParameter)}
+    shapes = {name: tuple(parameter.shape) for name, parameter in known.items()}
     graphs: list[Graph] = []
     was = {part: part.training for part in module.modules()}
     try:
@@ -103,9 +104,10 @@ class _Translation:
 
     def _node(self, node: fx.Node) -> Any:
         arguments = map_aggregate((node.args, dict(node.kwargs)), self._resolve)
-        if _has_bad(arguments):
-            return _BAD
         try:
+            self._check_known(node)
+            if _has_bad(arguments):
+                return _BAD
             return getattr(self, f"_{node.op}")(node, *arguments)
         except Unsupported as problem:
             self._problems.append(f"{_describe(node)}: {problem}")
@@ -132,24 +134,25 @@ class _Translation:
     def _call_module(self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         path = str(node.target)
         layer = self._module.get_submodule(path)
-        convert = CONVERT.get(type(layer))
-        if convert is None:
-            return _BAD  # refused by the scan
         values = (*args, *kwargs.values())
+        if type(layer) not in CONVERT:  # refused by the scan; what follows a normalisation can still be looked at
+            return values[0] if "Norm" in type(layer).__name__ else _BAD
         if len(values) != 1 or not isinstance(values[0], Ref):
             raise Unsupported("A layer takes one value computed from the model's input.")
-        return convert(self._builder, path, layer, values[0])
+        return CONVERT[type(layer)](self._builder, path, layer, values[0])
 
     def _call_function(self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        return self._call(FUNCTIONS.get(node.target), args, kwargs)  # type: ignore[arg-type] # a function, or unknown
+        return FUNCTIONS[node.target](self._builder, *args, **kwargs)  # type: ignore[index] # checked before
 
     def _call_method(self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        return self._call(METHODS.get(str(node.target)), args, kwargs)
+        return METHODS[str(node.target)](self._builder, *args, **kwargs)
 
-    def _call(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if function is None:
+    def _check_known(self, node: fx.Node) -> None:
+        unknown = (node.op == "call_function" and node.target not in FUNCTIONS) or (
+            node.op == "call_method" and node.target not in METHODS
+        )
+        if unknown:
             raise Unsupported("it is not in the list of allowed calls. Use the layers of torch.nn that are.")
-        return function(self._builder, *args, **kwargs)
 
     def _output(self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if not isinstance(args[0], Ref):

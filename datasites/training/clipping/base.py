@@ -75,5 +75,5 @@ def in_parts(step: ClippedSum, patients: int, inputs: Tensor, targets: Tensor, p
 
 def nothing(module: GraphModule) -> ClippedBatch:
     """Of a lot without patients."""
-    sums = {name: torch.zeros_like(parameter) for name, parameter in module.state_dict().items()}
+    sums = {name: torch.zeros_like(value) for name, value in module.values().items()}
     return ClippedBatch(sums, torch.zeros(0), torch.zeros(0))

@@ -45,7 +45,7 @@ class Bookkeeping:
 
     def _part(self, inputs: Tensor, targets: Tensor, present: Tensor) -> ClippedBatch:
         patients = len(inputs)
-        parameters = {name: parameter.detach() for name, parameter in self._module.named_parameters()}
+        parameters = self._module.values()
         kept, losses = self._backward(parameters, inputs, targets, present)
         given = _contributions(kept, patients, parameters)
         norms = torch.stack([one.squared_norms() for one in given.values()]).sum(0).sqrt()

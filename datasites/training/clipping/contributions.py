@@ -8,13 +8,16 @@ matrices (Bu et al. 2023, "Differentially private optimization on large model at
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-# Where a patient's terms cancel to less than this part of their size, float32 cannot tell what is left of them: the
-# norm counts as this part, so that rounding errors are clipped too.
+# Below this part of what the square of a sum could be without cancellation, it is computed in float64.
+DOUBTFUL = 0.05
+# Where a patient's terms cancel to less than this part of their size, float32 sums hold little but rounding errors: the
+# norm counts as this part, so that they are clipped too.
 CANCELLATION = 1e-5
 
 
@@ -62,10 +65,7 @@ class Outer:
     def squared_norms(self) -> Tensor:
         if self._a.shape[1] == 1:
             return self._a.square().sum((1, 2)) * self._g.square().sum((1, 2))
-        # float64, because terms that cancel would leave nothing but errors
-        a, g = self._a.double(), self._g.double()
-        between = torch.bmm(a, a.mT) * torch.bmm(g, g.mT)
-        return _not_less_than_rounding(between.sum((1, 2)), between.diagonal(dim1=1, dim2=2))
+        return _squared_norms(lambda a, g: torch.bmm(a, a.mT) * torch.bmm(g, g.mT), self._a, self._g)
 
     def gradients(self) -> Tensor:
         return torch.bmm(self._g.mT, self._a).reshape(-1, *self._shape)
@@ -87,9 +87,9 @@ class Lookup:
     def squared_norms(self) -> Tensor:
         if self._rows.shape[1] == 1:
             return self._g.square().sum((1, 2))
-        g = self._g.double()
-        between = torch.bmm(g, g.mT) * (self._rows[:, :, None] == self._rows[:, None, :])
-        return _not_less_than_rounding(between.sum((1, 2)), between.diagonal(dim1=1, dim2=2))
+        return _squared_norms(
+            lambda rows, g: torch.bmm(g, g.mT) * (rows[:, :, None] == rows[:, None, :]), self._rows, self._g
+        )
 
     def gradients(self) -> Tensor:
         patients, (height, width) = len(self._rows), self._shape
@@ -117,9 +117,19 @@ def lookup(rows: Tensor, outputs: Tensor, shape: torch.Size) -> Contribution:
     return whole if rows.shape[1] ** 2 < shape.numel() or rows.shape[1] == 1 else Direct(whole.gradients())
 
 
-def _not_less_than_rounding(squared: Tensor, terms: Tensor) -> Tensor:
-    """[P]; `terms` [P, S] are the squared norms of what was added."""
-    return torch.maximum(squared, (CANCELLATION * terms.sqrt().sum(1)).square()).float()
+def _squared_norms(products: Callable[[Tensor, Tensor], Tensor], left: Tensor, right: Tensor) -> Tensor:
+    """[P] from the inner products [P, S, S] of a patient's terms; in float64 where much of them cancels."""
+    between = products(left, right).double()
+    squared, size = between.sum((1, 2)), between.diagonal(dim1=1, dim2=2).sqrt().sum(1).square()
+    doubtful = squared < DOUBTFUL * size
+    if doubtful.any():
+        exact = products(_double(left[doubtful]), _double(right[doubtful])).sum((1, 2))
+        squared[doubtful] = torch.maximum(exact, CANCELLATION**2 * size[doubtful])
+    return squared.float()
+
+
+def _double(values: Tensor) -> Tensor:
+    return values.double() if values.is_floating_point() else values
 
 
 def _add_up(rows: Tensor, values: Tensor, height: int) -> Tensor:

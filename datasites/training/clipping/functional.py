@@ -25,7 +25,7 @@ class Functional:
         return in_parts(self._part, self._at_once, inputs, targets, present)
 
     def _part(self, inputs: Tensor, targets: Tensor, present: Tensor) -> ClippedBatch:
-        parameters = {name: parameter.detach() for name, parameter in self._module.named_parameters()}
+        parameters = self._module.values()
         each = vmap(grad_and_value(self._patient), in_dims=(None, 0, 0, 0), randomness="different")
         gradients, losses = each(parameters, inputs, targets, present)
         flat = [gradient.reshape(len(inputs), -1) for gradient in gradients.values()]
