@@ -155,7 +155,9 @@ def _draw(aucs: dict[float, list[float]], reference: float) -> None:
     axes = figure.add_subplot()
     means = [np.mean(values) for values in aucs.values()]
     spread = [np.std(values, ddof=1) for values in aucs.values()]
-    axes.axhline(reference, color="#555555", linestyle="--", linewidth=1.3, label=f"pooled, no privacy: {reference:.3f}")
+    axes.axhline(
+        reference, color="#555555", linestyle="--", linewidth=1.3, label=f"pooled, no privacy: {reference:.3f}"
+    )
     axes.errorbar(list(aucs), means, spread, color="#0072B2", marker="o", capsize=4, linewidth=1.8, label="3 hospitals")
     axes.set_xscale("log")
     axes.set_xticks(list(aucs), [f"{epsilon:g}" for epsilon in aucs])

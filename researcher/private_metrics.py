@@ -17,7 +17,7 @@ from policies.errors import InvalidInput
 from researcher.metrics import auc_from_histogram
 from researcher.result import Result
 
-_DRAWS = 2_000
+_DRAWS = 500
 _CLEAR = 10.0  # a calibration group's count is at least so many standard deviations of its noise
 
 
