@@ -184,19 +184,30 @@ def test_one_patient_changes_the_sums_by_no_more_than_the_clip(name: str, method
         assert difference.double().norm() <= CLIP * (1 + 1e-4)
 
 
+class Summed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 64, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).sum(dim=1)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_that_cancel_are_clipped_all_the_same(method: Method) -> None:
-    """Huge opposite rows leave rounding errors, which a norm near zero would let through unclipped."""
-    example = Example(lambda: nn.Linear(64, 1, bias=False), (64,), "mean_squared_error")
+    """What huge opposite rows leave is more than the clip allows, and yet its norm in float32 comes out as zero."""
+    example = Example(Summed, (64,), "mean_squared_error")
     module = built(example)
     with torch.no_grad():
         next(module.parameters()).zero_()
-    draw = torch.Generator().manual_seed(0)
-    x = torch.randn(1, 1, 64, generator=draw) * 1e7
-    inputs = torch.cat([x, x * (1 + 3e-7)], dim=1)
-    targets = torch.tensor([[1.0, -1.0]])
-    found = clipped_sum(module, example.loss, CLIP, method)(inputs, targets, torch.ones(1, 2, dtype=torch.bool))
-    assert found.sums["weight"].double().norm() <= CLIP * 1.02
+    summed = clipped_sum(module, example.loss, CLIP, method)
+    for seed in range(20):
+        x = torch.randn(64, generator=torch.Generator().manual_seed(seed)) * 1e7
+        almost = x.clone()
+        almost[0] = torch.nextafter(x[0], torch.tensor(torch.inf))
+        inputs, targets = torch.stack([x, almost])[None], torch.tensor([[1.0, -1.0]])
+        found = summed(inputs, targets, torch.ones(1, 2, dtype=torch.bool))
+        assert found.sums["linear.weight"].double().norm() <= CLIP * 1.02
 
 
 @settings(max_examples=40, deadline=None)
