@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("round_overhead", "sandbox", "private_training")
+ALL = ("round_overhead", "sandbox", "admission", "ledger_error", "private_training", "private_auc")
 
 
 def main(names: list[str]) -> int:

@@ -3,8 +3,8 @@
     python -m benchmarks private_auc                  # DATA=path/to/diabetic_data.csv.gz for another place
 
 Three hospitals by payer class, each running the very training of the private tier (`datasites.training.private`), with
-secure noise, patients as the unit, delta 1e-5. A logistic regression; its states are averaged as FedAvg does. Epsilon is
-that of dp-accounting for all rounds together; what is tested is the exact AUC on the test patients, which only a
+secure noise, patients as the unit, delta 1e-5. A logistic regression; its states are averaged as FedAvg does. Epsilon
+is that of dp-accounting for all rounds together; what is tested is the exact AUC on the test patients, which only a
 benchmark may see.
 
 Patients, split and scaling are those of the demo. Test AUCs move by 0.006 (standard deviation) from one split of the

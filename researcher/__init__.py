@@ -4,6 +4,7 @@ from datasites.wire.manifest import Manifest
 from datasites.wire.preparation import CategoryInput, NumberInput, Target
 from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
+from researcher import privacy
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
@@ -44,4 +45,5 @@ __all__ = [
     "auc_from_histogram",
     "connect",
     "federated_auc",
+    "privacy",
 ]

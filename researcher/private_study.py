@@ -42,9 +42,9 @@ class Cost:
         evaluated = f" and {self.evaluations:,} noisy evaluations" if self.evaluations else ""
         return (
             f"{self.steps:,} steps at noise multiplier {self.noise_multiplier:g}{evaluated} cost every hospital "
-            f"epsilon {self.epsilon:.3g} at delta {self.delta:g}, for each patient with all encounters. From even odds, "
-            f"somebody who knows every other patient can become at most {in_percent(self.epsilon)} sure that a patient "
-            "is in the table."
+            f"epsilon {self.epsilon:.3g} at delta {self.delta:g}, for each patient with all encounters. From even "
+            f"odds, somebody who knows every other patient can become at most {in_percent(self.epsilon)} sure that a "
+            "patient is in the table."
         )
 
 

@@ -10,7 +10,7 @@ from datasites.ledger.totals import Scope, Totals, scopes
 from policies.errors import InvalidInput, Refused
 from policies.privacy.accounting import epsilon
 from policies.privacy.events import Event
-from policies.privacy.renyi import RenyiFilter, admission_epsilon, curve
+from policies.privacy.renyi import RenyiFilter, curve, least_limit
 from policies.sections import Budget
 
 _CHANGE = "Let the study ask for fewer rounds or more noise, or raise the limit in the table's policy."
@@ -77,11 +77,12 @@ def _within(plan: tuple[Event, ...], limit: float, delta: float) -> bool:
 
 def _check(totals: Totals, scope: Scope, events: tuple[Event, ...], limit: float, delta: float) -> None:
     """What may be chosen in the light of what was released before has to pass the filter."""
-    if RenyiFilter(limit, delta).admits(totals.with_(scope, events)):
+    after = totals.with_(scope, events)
+    if RenyiFilter(limit, delta).admits(after):
         return
     kind, _, name = scope
     who = {"study": "the study", "researcher": f"all studies of {name}", "total": "all studies of the table"}[kind]
-    up_to = admission_epsilon((*totals.spent(scope), *events), delta)
+    counted = least_limit(after, delta)
     raise BudgetExceeded(
-        f"With this, {who} would be charged epsilon {up_to:.3g}; the policy allows {limit:g}.", _CHANGE
+        f"With this, {who} would be charged epsilon {counted:.3g}; the policy allows {limit:g}.", _CHANGE
     )

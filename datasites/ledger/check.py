@@ -11,13 +11,16 @@ from datasites.ledger.rows import KINDS, Row
 
 _HINT = "Restore the newest state.db, not an older copy; nothing more can be released until then."
 _ENTRIES = """
-SELECT number, entry FROM audit_entries WHERE kind IN ('budget_reserved', 'budget_committed', 'budget_refunded')"""
+SELECT number, entry FROM audit_entries
+WHERE number > ? AND kind IN ('budget_reserved', 'budget_committed', 'budget_refunded')"""
 
 
-def check_rows(rows: Iterable[Row], audit: AuditLog) -> None:
-    """Raises LedgerDamaged. That the audit log itself is whole is for its heads to tell (`datasites.audit.heads`)."""
-    entries = {number: json.loads(entry) for number, entry in audit.rows(_ENTRIES)}
-    expected = 1
+def check_rows(rows: Iterable[Row], audit: AuditLog, expected: int = 1, since: int = 0) -> None:
+    """Raises LedgerDamaged. That the audit log itself is whole is for its heads to tell (`datasites.audit.heads`).
+
+    rows: from number `expected` on; all entries behind number `since` are to be theirs.
+    """
+    entries = {number: json.loads(entry) for number, entry in audit.rows(_ENTRIES, since)}
     for row in rows:
         entry = entries.pop(row.entry, None)
         if row.number != expected or entry is None or _said(entry) != (KINDS[row.step], row.number, row.digest):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from datasites.audit.entry import Kind
@@ -88,9 +89,11 @@ def _columns(charge: Charge) -> tuple[Any, ...]:
     return (*who, _text(charge.events), plan)
 
 
+@lru_cache(maxsize=4096)  # many rows say the same
 def _text(events: tuple[Event, ...]) -> str:
     return canonical_json([to_json(event) for event in events]).decode()
 
 
+@lru_cache(maxsize=4096)
 def _events(text: str) -> tuple[Event, ...]:
     return tuple(from_json(one) for one in json.loads(text))

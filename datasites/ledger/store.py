@@ -30,14 +30,14 @@ _HINT = "Restore the newest state.db, not an older copy."
 
 
 class Ledger:
-    """Shares the connection and the lock of `State`. At first use it compares itself with the audit log, and raises
-    LedgerDamaged for rows that are lost, changed or not recorded there."""
+    """Shares the connection and the lock of `State`. Whatever is asked of it, it first compares what is new with
+    the audit log, at first everything, and raises LedgerDamaged for rows that are lost, changed or not recorded."""
 
     def __init__(self, db: sqlite3.Connection, lock: threading.RLock, audit: AuditLog) -> None:
         self._db = db
         self._lock = lock
         self._audit = audit
-        self._totals: Totals | None = None
+        self._totals = Totals()
 
     # writing
 
@@ -118,16 +118,15 @@ class Ledger:
             raise LedgerDamaged(f"Row {values[0]} of the privacy ledger cannot be read.", _HINT) from None
 
     def _caught_up(self) -> Totals:
-        """The sums over all rows; only new ones are read."""
-        if self._totals is None:
-            self.check()
-            self._totals = Totals()
-        size, highest = self._audit.rows("SELECT count(*), coalesce(max(number), 0) FROM ledger")[0]
-        if size != highest or highest < self._totals.rows:
-            raise LedgerDamaged("Rows of the privacy ledger are lost.", _HINT)
-        for row in self._rows(self._totals.rows):
-            self._totals.add(row)
-        return self._totals
+        """The sums over all rows; only new ones are read, and first held to the audit log."""
+        totals = self._totals
+        new = list(self._rows(totals.rows))
+        check_rows(new, self._audit, totals.rows + 1, totals.entries)
+        entries = self._audit.size
+        for row in new:
+            totals.add(row)
+        totals.entries = entries
+        return totals
 
     def _standing(self, charge: Charge) -> int | None:
         """The open reservation of the same round, if there is one."""

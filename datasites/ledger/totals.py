@@ -27,7 +27,8 @@ class Totals:
     study has many rounds."""
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.rows = 0  # taken into account
+        self.entries = 0  # of the audit log, that were compared with them
         self.open: dict[int, Row] = {}
         self.plans: dict[Scope, tuple[Event, ...] | None] = {}
         self.events: defaultdict[Scope, Counter[Event]] = defaultdict(Counter)

@@ -54,7 +54,9 @@ def _columns(values: pd.Series, one: NumberInput | CategoryInput) -> list[NDArra
 
 
 def _category(values: pd.Series, one: CategoryInput) -> list[NDArray[np.float64]]:
-    codes = pd.Index(one.categories, dtype=object).get_indexer(values.astype(object)).astype(np.int64)  # -1: none
+    codes = (
+        pd.Index(one.categories, dtype=object).get_indexer(pd.Index(values, dtype=object)).astype(np.int64)
+    )  # -1: none
     if one.encoding == "index":
         return [np.where(codes < 0, len(one.categories), codes).astype(np.float64)]
     return [(codes == number).astype(np.float64) for number in range(len(one.categories))]

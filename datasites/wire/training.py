@@ -26,8 +26,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Optimizer(Frozen):
     """What follows each noisy gradient. It starts afresh every round: its state never leaves a round.
 
-    momentum is SGD's; Adam is that of Kingma and Ba (2015) with beta 0.9 and 0.999. average: the round gives the mean of
-    this share of its last states (Polyak and Juditsky 1992), in which much of the noise cancels; 0 for the last alone.
+    momentum is SGD's; Adam is that of Kingma and Ba (2015) with beta 0.9 and 0.999. average: the round gives the mean
+    of this share of its last states (Polyak and Juditsky 1992), in which much of the noise cancels; 0: the last alone.
     """
 
     name: Literal["sgd", "adam"] = "sgd"

@@ -13,6 +13,7 @@ from policies.privacy.renyi import admission_epsilon
 
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
+    from dp_accounting.pld import PLDAccountant
 
 INTERVAL = 1e-4
 _FINE, _MANY = 50.0, 32  # up to this epsilon, and so many different mechanisms, INTERVAL is fast enough
@@ -39,19 +40,24 @@ def epsilon(events: Iterable[Event], delta: float) -> float:
     """
     if not 0 < delta < 1:
         raise InvalidInput(f"A delta of {delta:g} is not between 0 and 1.")
-    return _epsilon(grouped(events), delta)
+    together = grouped(events)
+    return composed(together, interval(together, delta), delta) if together else 0.0
 
 
 @lru_cache(maxsize=1024)
-def _epsilon(events: tuple[Event, ...], delta: float) -> float:
+def composed(events: tuple[Event, ...], step: float, delta: float) -> float:
+    """The epsilon of grouped events with losses discretised in steps of `step`."""
+    return float(_accountant(events, step).get_epsilon(delta))
+
+
+@lru_cache(maxsize=8)  # they are large
+def _accountant(events: tuple[Event, ...], step: float) -> PLDAccountant:
     from dp_accounting.pld import PLDAccountant
 
-    if not events:
-        return 0.0
-    accountant = PLDAccountant(value_discretization_interval=interval(events, delta))
+    accountant = PLDAccountant(value_discretization_interval=step)
     for event in events:
         accountant.compose(dp_event(event))
-    return float(accountant.get_epsilon(delta))
+    return accountant
 
 
 def interval(events: tuple[Event, ...], delta: float) -> float:

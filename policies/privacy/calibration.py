@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from policies.errors import InvalidInput
-from policies.privacy.accounting import dp_event, epsilon, interval
+from policies.privacy.accounting import composed, dp_event, epsilon, interval
 from policies.privacy.cache import NumberCache
 from policies.privacy.events import LEAST_NOISE, MOST_NOISE, Event, SampledGaussian, to_json
 from policies.privacy.plan import Plan
@@ -59,13 +59,13 @@ def _search(target: float, delta: float, plan: Plan) -> float:
     from dp_accounting.pld import PLDAccountant
 
     high = _admitted(target, delta, plan)
-    low = high / 2
-    while low > LEAST_NOISE and epsilon(with_noise(plan, low).events, delta) <= target:
-        low, high = max(low / 2, LEAST_NOISE), low
-    if low <= LEAST_NOISE:
-        return LEAST_NOISE if _enough(plan, LEAST_NOISE, target, delta) else high
     fine = interval(with_noise(plan, high).events, delta)
     step = max(fine, min(10 * fine, target * _RELATIVE))
+    low = high / 2
+    while composed(with_noise(plan, low).events, step, delta) <= target:
+        if low == LEAST_NOISE:
+            return low
+        low, high = max(low / 2, LEAST_NOISE), low
     noise: float = mechanism_calibration.calibrate_dp_mechanism(
         lambda: PLDAccountant(value_discretization_interval=step),  # coarse, which only errs towards more noise
         lambda noise: ComposedDpEvent([dp_event(event) for event in with_noise(plan, noise).events]),

@@ -20,6 +20,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, get_args
 
 from policies.errors import InvalidInput
@@ -99,6 +100,7 @@ def times(event: Event) -> int:
     return event.steps if isinstance(event, SampledGaussian) else event.count
 
 
+@lru_cache(maxsize=16_384)
 def once(event: Event) -> Event:
     """The same, happening once."""
     return repeated(event, 1)
@@ -106,6 +108,8 @@ def once(event: Event) -> Event:
 
 def repeated(event: Event, count: int) -> Event:
     """The same, happening `count` times in all."""
+    if times(event) == count:
+        return event
     if isinstance(event, SampledGaussian):
         return dataclasses.replace(event, steps=count)
     return dataclasses.replace(event, count=count)
@@ -120,7 +124,7 @@ def to_json(event: Event) -> dict[str, Any]:
 def from_json(content: Mapping[str, Any]) -> Event:
     """Raises InvalidInput for what is no event."""
     fields = dict(content)
-    kind = _TYPES.get(fields.pop("event", ""))
+    kind = _TYPES.get(str(fields.pop("event", "")))
     if kind is None or {field.name for field in dataclasses.fields(kind)} != fields.keys():
         raise InvalidInput("This is no privacy event that this version knows.")
     try:

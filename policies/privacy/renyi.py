@@ -72,7 +72,11 @@ class RenyiFilter:
 
 def admission_epsilon(events: Iterable[Event], delta: float) -> float:
     """The smallest limit, to within 0.1%, under which the filter admits these events; infinity above 100,000."""
-    spent = curve(events)
+    return least_limit(curve(events), delta)
+
+
+def least_limit(spent: Curve, delta: float) -> float:
+    """The same, of a sum of curves."""
     if not spent.any():
         return 0.0
     low, high = 0.0, 1.0

@@ -32,11 +32,12 @@ class WhatIf:
 
     def __str__(self) -> str:
         after = f" With what was spent before: epsilon {self.together:.4g}." if self.together is not None else ""
+        noise, sure = self.noise_multiplier, in_percent(self.together or self.epsilon)
         return (
-            f"{self.rounds:,} rounds of {self.steps:,} steps at sampling rate {self.sampling_rate:g} and noise "
-            f"multiplier {self.noise_multiplier:g} cost epsilon {self.epsilon:.4g} at delta {self.delta:g}, by "
-            f"{self.unit}. Towards limits over several studies they count as {self.charged:.4g}.{after} From even odds, one can "
-            f"become at most {in_percent(self.together or self.epsilon)} sure that a patient is in the table."
+            f"{self.rounds:,} rounds of {self.steps:,} steps at sampling rate {self.sampling_rate:g} and "
+            f"noise multiplier {noise:g} cost epsilon {self.epsilon:.4g} at delta {self.delta:g}, by {self.unit}. "
+            f"Towards limits over several studies they count as {self.charged:.4g}.{after} "
+            f"From even odds, one can become at most {sure} sure that a patient is in the table."
         )
 
     def _repr_html_(self) -> str:

@@ -116,6 +116,15 @@ def test_senseless_values(changes: dict[str, str], problem: str) -> None:
     assert problem in raised.value.message
 
 
+def test_a_researcher_may_have_a_limit_of_their_own() -> None:
+    text = example_text("standard") + "epsilon_per_researcher = 5\none_row_per_person = true\n"
+    told = explain(Policy.from_toml(text))["Privacy budget"]
+    assert "All studies of one researcher together may spend at most 5." in told
+    assert "Each row of the table is another person." in told
+    with pytest.raises(InvalidInput, match="`epsilon_per_researcher` is above `epsilon_total`"):
+        Policy.from_toml(text.replace("researcher = 5", "researcher = 50"))
+
+
 def test_the_private_tier_needs_a_budget() -> None:
     text = example_text("standard").split("[budget]")[0]
     with pytest.raises(InvalidInput, match="The policy: the private tier needs a \\[budget\\]"):

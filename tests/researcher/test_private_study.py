@@ -63,7 +63,7 @@ def test_a_manifest_cannot_promise_another_output_or_bring_code(tmp_path: Path) 
     metrics = {**manifest["outputs"], "fit_metrics": ["loss"]}
     files = {"study.py": {"sha256": "a" * 64, "size": 1}}
     for change in ({"outputs": metrics}, {"files": files}, {"tier": "reviewed"}, {"columns": ["days", "site"]}):
-        with pytest.raises(ValueError, match="private|outputs|columns"):
+        with pytest.raises(ValueError, match=r"private|outputs|columns"):
             Manifest.model_validate({**manifest, **change})
 
 

@@ -23,6 +23,7 @@ PUBLIC = [
     "auc_from_histogram",
     "connect",
     "federated_auc",
+    "privacy",
 ]
 
 
