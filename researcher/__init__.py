@@ -1,12 +1,16 @@
 """The researcher's library: connect to a federation, rehearse a study, submit it, run its rounds, see the result."""
 
 from datasites.wire.manifest import Manifest
+from datasites.wire.preparation import CategoryInput, NumberInput, Target
+from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
 from researcher.metrics import auc_from_histogram, federated_auc
+from researcher.private_metrics import PrivateScores
+from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
 from researcher.result import Result
 from researcher.rounds import Rounds
@@ -15,11 +19,16 @@ from researcher.study import Study
 from researcher.submission import Submission
 
 __all__ = [
+    "CategoryInput",
     "Dataset",
     "FedAvg",
     "Federation",
     "InvalidInput",
     "Manifest",
+    "NumberInput",
+    "Optimizer",
+    "PrivateScores",
+    "PrivateStudy",
     "Refused",
     "Rehearsal",
     "RehearsalFailed",
@@ -30,6 +39,7 @@ __all__ = [
     "Study",
     "StudyFailed",
     "Submission",
+    "Target",
     "Unavailable",
     "WardroundError",
     "auc_from_histogram",

@@ -19,6 +19,8 @@ from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
+from researcher.private_rehearsal import rehearse_private
+from researcher.private_study import PrivateStudy
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
@@ -178,11 +180,12 @@ class Federation:
             rows.append({**about, "entries": head.size if head else 0, "at": head.at if head else pd.NaT})
         return pd.DataFrame(rows)
 
-    def rehearse(self, study: Study) -> Rehearsal:
+    def rehearse(self, study: Study | PrivateStudy) -> Rehearsal:
         """Runs the study on the hospitals' mock twins, on this machine. See `researcher.rehearsal`."""
-        return rehearse(study, self.datasets(study.dataset))
+        datasets = self.datasets(study.dataset)
+        return rehearse_private(study, datasets) if isinstance(study, PrivateStudy) else rehearse(study, datasets)
 
-    def submit(self, study: Study, rehearsal: Rehearsal) -> Submission:
+    def submit(self, study: Study | PrivateStudy, rehearsal: Rehearsal) -> Submission:
         """Sends the study to every hospital that shows the dataset, for its data owner's approval.
 
         Submitting the same study again is harmless; to have it run once more, raise its `repetition`. Raises

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from researcher.exchange import Answer
 from researcher.metrics import SCORE_HISTOGRAM, federated_auc, weighted_mean
@@ -69,6 +70,14 @@ class History:
         """The federated AUC of the newest evaluated state, if there is one."""
         evaluated = self._evaluated_rounds()
         return self._round(evaluated[-1]).get("federated_auc") if evaluated else None
+
+    def histograms(self) -> list[NDArray[np.int64]]:
+        """The hospitals' score histograms of the newest evaluated state, where they returned some."""
+        last = max(self._evaluated_rounds(), default=None)
+        newest = {
+            r["hospital"]: r["histogram"] for r in self._records if r["evaluated_round"] == last and r["histogram"]
+        }
+        return [np.asarray(histogram, np.int64) for histogram in newest.values()]
 
     def _evaluated_rounds(self) -> list[int]:
         return sorted({r["evaluated_round"] for r in self._records if r["evaluate"]})

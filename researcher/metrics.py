@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 SCORE_HISTOGRAM = "score_histogram"
 
 
-def auc_from_histogram(histogram: NDArray[np.int64]) -> float:
+def auc_from_histogram(histogram: NDArray[np.int64] | NDArray[np.float64]) -> float:
     """The area under the ROC curve of binned scores; NaN when a class is absent.
 
     histogram: counts of shape (2, bins), row 0 negatives and row 1 positives, bins in ascending order of the score.

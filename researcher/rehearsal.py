@@ -31,10 +31,11 @@ from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
 from researcher.metrics import SCORE_HISTOGRAM
+from researcher.private_study import Cost, PrivateStudy
 from researcher.study import Study
 
 _LOG_LINES = 25
-_TWINS, _METRICS, _NAME = 100, 100, 100  # most that a manifest takes of a rehearsal
+TWINS, _METRICS, _NAME = 100, 100, 100  # most that a manifest takes of a rehearsal
 _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secret
 
 
@@ -47,12 +48,13 @@ class Rehearsal:
     not meet here.
     """
 
-    study: Study
+    study: Study | PrivateStudy
     fingerprint: str
     contract: OutputContract
     initial: Arrays
     table: pd.DataFrame
     report: RehearsalReport
+    cost: Cost | None = None  # in privacy, of a private study
 
     @property
     def sandbox(self) -> str:
@@ -60,6 +62,8 @@ class Rehearsal:
 
     def _repr_html_(self) -> str:
         size = f"<p>Worst case leaving a hospital per round: {self.contract.max_bytes:,} bytes.</p>"
+        if self.cost:
+            return str(self.table.to_html(index=False)) + size + f"<p>{self.cost}</p>"
         where = f"<p>Rehearsed in: {self.sandbox}; hospitals use bubblewrap or Landlock.</p>"
         return str(self.table.to_html(index=False)) + size + where
 
@@ -95,7 +99,7 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     if contract is None or initial is None:
         raise RehearsalFailed("Nothing was rehearsed.")
     fingerprint = study.fingerprint(datasets[0].dictionary)
-    report = RehearsalReport(sandbox=default_sandbox(private=False).name, twins=tuple(twins[:_TWINS]))
+    report = RehearsalReport(sandbox=default_sandbox(private=False).name, twins=tuple(twins[:TWINS]))
     return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows), report)
 
 

@@ -41,7 +41,12 @@ class Rounds:
         self.strategy: Strategy = strategy or FedAvg()
         self._wanted = min_hospitals
         self._deadline = deadline
-        self._evaluate = evaluate
+        training = submission.manifest.training
+        allowed = evaluate and (training is None or training.evaluation is not None)
+        self._evaluate = allowed
+        # a private study pays for each evaluation: those of states before the last are left out unless all are paid
+        paid = training.evaluation.times if training and training.evaluation else 0
+        self._evaluate_each = allowed and (training is None or paid > submission.manifest.rounds)
         federation = submission.federation
         self._exchange = Exchange(submission.manifest, federation.identity, federation.peers, federation.store)
         self._left: set[str] = set()
@@ -108,7 +113,7 @@ class Rounds:
         """One message to every hospital that is still in, and what becomes of the answers."""
         asked = [h for h in hospitals if h not in self._left]
         number = checkpoint.messages + 1
-        evaluate = self._evaluate and not checkpoint.evaluated
+        evaluate = (self._evaluate_each if fit else self._evaluate) and not checkpoint.evaluated
         digests = self._exchange.post(number, asked, checkpoint.parameters, evaluate=evaluate, fit=fit)
         aggregation = self.strategy.begin(checkpoint.parameters)
         answers: dict[str, Answer] = {}

@@ -71,7 +71,8 @@ class Submission:
         decided = self.decisions()
         with tempfile.TemporaryDirectory(prefix="wardround-submit-") as scratch:
             package = Path(scratch) / "code"
-            for path, data in self._package().items():
+            # Syft takes no job without a Python file; that of a study without code is taken out again below
+            for path, data in {ENTRY: b"", **self._package()}.items():
                 target = package / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
@@ -170,6 +171,8 @@ class Submission:
             except FileExistsError:  # sent before; the hospital refuses what it has already, so sending again is safe
                 ref = client.job_client.manager.new_submission_ref(hospital, self.manifest.job_name)
                 folder = client.job_client.manager.submission_dir(ref)
+            if not self.manifest.files:
+                (folder / "code" / ENTRY).unlink(missing_ok=True)
             client.sync_engine.push_job_files(folder)
 
     def _read_decision(self, hospital: str) -> SignedDecision | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from datasites.agent.admission import Admission, RoundRefused
+from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.audit.entry import Kind
 from datasites.audit.log import AuditLog
@@ -52,10 +53,17 @@ class RoundRunner:
     """Answers rounds of one study. Whatever happens, the answer says so in one of the fixed reasons."""
 
     def __init__(
-        self, bench: Workbench, admission: Admission, hospital: str, audit: AuditLog, stopping: Callable[[], bool]
+        self,
+        bench: Workbench,
+        admission: Admission,
+        spending: Spending,
+        hospital: str,
+        audit: AuditLog,
+        stopping: Callable[[], bool],
     ) -> None:
         self._bench = bench
         self._admission = admission
+        self._spending = spending
         self._audit = audit
         self._hospital = hospital
         self._stopping = stopping
@@ -70,6 +78,7 @@ class RoundRunner:
         try:
             request, parameters = self._read(number, plaintext, in_order)
             self._admission.check(request.fit)
+            self._spending.reserve(request, request_digest(plaintext))
             self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
             evaluated = self._run("evaluate", number, parameters) if request.evaluate else None
             spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
@@ -88,7 +97,7 @@ class RoundRunner:
             evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
             if evaluated
             else None,
-            seconds=round(seconds, 6),
+            seconds=self._told(seconds),
         )
         return Answer(
             plaintext=encode_reply(
@@ -164,6 +173,10 @@ class RoundRunner:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             # not the table's fault: the approved copy was changed, or the disk is full
             raise RoundRefused(Reason.HOSPITAL if isinstance(problem, Refused | OSError) else Reason.TABLE) from None
+
+    def _told(self, seconds: float) -> float:
+        """How long a round of the private tier takes grows with the number of patients, and is not told."""
+        return 0.0 if self._bench.manifest.tier == "private" else round(seconds, 6)
 
     def _must_stop(self) -> bool:
         return self._stopping() or self._admission.refusal() is not None

@@ -11,6 +11,7 @@ import threading
 
 from datasites.agent.admission import Admission
 from datasites.agent.rounds import Interrupted, RoundRunner
+from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.approval.enforcement import PolicyWatch
 from datasites.audit.entry import Kind
@@ -47,7 +48,8 @@ class StudySession(threading.Thread):
         self._ending = threading.Event()
         self.closed = threading.Event()  # set by the agent when the study may no longer run
         self.admission = Admission(state, self.study, PolicyWatch(bench.home, state, bench.manifest).refusal)
-        self._runner = RoundRunner(bench, self.admission, identity.email, state.audit, self._ending.is_set)
+        spending = Spending(bench.home, state.ledger, bench.manifest)
+        self._runner = RoundRunner(bench, self.admission, spending, identity.email, state.audit, self._ending.is_set)
         self._box = keys.rounds_down(self.study, identity.email)
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))
 

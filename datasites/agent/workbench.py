@@ -18,13 +18,14 @@ from datasites.home import STUDY_LOG, DatasiteHome
 from datasites.release.examine import Verdict
 from datasites.release.gate import Gate, GateFailed
 from datasites.release.terms import Cohort, terms_of
+from datasites.runner.command import TRAINING_FILE
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
 from datasites.runner.replies import Task
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
-from datasites.wire.files import private_folder
+from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.manifest import Manifest
 
 
@@ -104,7 +105,7 @@ class Workbench:
         return self.folder / "scratch"
 
     def _start(self) -> Worker:
-        code = Vault(self.home.approved).code(self.manifest.digest)
+        code = self._code()
         self._write_table()
         self._gate = self._gate or self._open_gate()  # it gets ready while the worker does
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -120,6 +121,16 @@ class Workbench:
 
     def _open_gate(self) -> Gate:
         return Gate.start(self.folder / "gate.log", self.limits.output_bytes)
+
+    def _code(self) -> Path:
+        """The folder to run: the study's approved code, or the approved request for the hospital's own training."""
+        vault = Vault(self.home.approved)
+        training = vault.manifest(self.manifest.digest).training
+        if training is None:
+            return vault.code(self.manifest.digest)
+        folder = private_folder(self.folder / "training")
+        write_atomically(folder / TRAINING_FILE, training.model_dump_json().encode())
+        return folder
 
     def _write_table(self) -> None:
         """The view is made once a study, so that a table that changes meanwhile does not change under it."""

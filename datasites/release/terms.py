@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from datasites.wire.manifest import Frozen, Manifest, OutputContract
+from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.values import Frozen
 from policies.policy import Policy
 from policies.sections import Release
 
@@ -33,7 +34,8 @@ class Rules(Frozen):
 
 
 class Terms(Frozen):
-    """`rules` is None in a rehearsal, which knows no hospital's policy."""
+    """`rules` is None in a rehearsal, which knows no hospital's policy, and in the private tier: what the hospital's
+    own training gives has its noise already, and what a policy says of it is held against the study before it runs."""
 
     contract: OutputContract
     rules: Rules | None = None
@@ -47,6 +49,8 @@ class Terms(Frozen):
 
 def terms_of(manifest: Manifest, policy: Policy, cohort: Cohort, secret: bytes) -> Terms:
     """What holds for a study now. `secret` is the hospital's own."""
+    if manifest.tier == "private":
+        return Terms(contract=manifest.outputs)
     rules = Rules(
         release=policy.release,
         bytes_per_round=policy.running.bytes_per_round,

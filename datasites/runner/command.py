@@ -11,6 +11,7 @@ from datasites.runner.limits import Limits
 from datasites.runner.sandbox.base import Inside
 
 STUDY_MODULE = "study"
+TRAINING_FILE = "training.json"  # in place of a study's code: what the hospital's own code is to train
 
 
 class Assignment(BaseModel):
@@ -18,7 +19,7 @@ class Assignment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    code: Path  # folder with study.py
+    code: Path  # folder with study.py, or with training.json alone
     table: Path  # Parquet: the approved columns and `patient`
     tasks: int  # file descriptor to read tasks from
     replies: int  # file descriptor to write replies to
@@ -26,9 +27,18 @@ class Assignment(BaseModel):
     limits: Limits
     inside: Inside
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the hospital's own training is to run, and no code of a study's."""
+        return not has_code(self.code)
+
     def argv(self) -> list[str]:
         """Isolated from environment variables, user packages and the working folder; writes no bytecode."""
         return [sys.executable, "-I", "-B", "-m", "datasites.runner.worker", self.model_dump_json()]
+
+
+def has_code(folder: Path) -> bool:
+    return (folder / f"{STUDY_MODULE}.py").is_file()
 
 
 def environment(scratch: Path) -> dict[str, str]:

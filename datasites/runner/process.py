@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from datasites.runner.command import STUDY_MODULE
+from datasites.runner.command import STUDY_MODULE, TRAINING_FILE, has_code
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
 from datasites.runner.launch import kill, spawn
@@ -43,12 +43,14 @@ class Worker:
     def start(cls, code: Path, table: Path, scratch: Path, log: Path, limits: Limits, sandbox: Sandbox) -> Self:
         """Starts a worker on the study in folder `code` and the Parquet file `table`, and waits until it is ready.
 
+        A folder without study.py holds training.json: the hospital's own training runs then, and no other code.
+
         `scratch` becomes its home and working folder, `log` the file (appended to) that takes what it prints. Returns
         with `functions` set: which of initialize, fit and evaluate the study has. Raises InvalidInput when `code` or
         `table` are not there, and WorkerFailed when it does not get ready; then no process is left.
         """
         code, table, scratch = code.resolve(), table.resolve(), scratch.resolve()
-        if not (code / f"{STUDY_MODULE}.py").is_file() or not table.is_file():
+        if not (has_code(code) or (code / TRAINING_FILE).is_file()) or not table.is_file():
             raise InvalidInput("The study's code or its table is not there.", f"Put {STUDY_MODULE}.py into its folder.")
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         worker = cls(*spawn(code, table, scratch, log, limits, sandbox), log, limits)

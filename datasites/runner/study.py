@@ -21,15 +21,8 @@ LOAD = b""  # the task of only importing the code, and telling which functions i
 _ERRORS = {code: encode_error(code) for code in Code}  # made now: there may be no memory for it then
 
 
-class Study:
-    """A study's table, and its code once a process has imported it."""
-
-    def __init__(self, code: Path, table: Path) -> None:
-        """Reads the table."""
-        if pd.__version__.startswith("2."):  # from 3 on it is always so, and the option is deprecated
-            pd.set_option("mode.copy_on_write", True)
-        self._code = code
-        self._table = pd.read_parquet(table, use_threads=False)
+class Answering:
+    """Turns a task into a reply; what it does for the two kinds of task is the subclass's."""
 
     def answer(self, task: bytes) -> bytes:
         """The reply frame: no exception of the study's code, nor its text, gets past here."""
@@ -42,6 +35,23 @@ class Study:
             return _ERRORS[Code.OUT_OF_MEMORY if _is_out_of_memory(error) else Code.CODE_ERROR]
 
     def _load(self) -> bytes:
+        raise NotImplementedError
+
+    def _run(self, task: bytes) -> bytes:
+        raise NotImplementedError
+
+
+class Study(Answering):
+    """A study's table, and its code once a process has imported it."""
+
+    def __init__(self, code: Path, table: Path) -> None:
+        """Reads the table."""
+        if pd.__version__.startswith("2."):  # from 3 on it is always so, and the option is deprecated
+            pd.set_option("mode.copy_on_write", True)
+        self._code = code
+        self._table = pd.read_parquet(table, use_threads=False)
+
+    def _load(self) -> bytes:
         module = self._import()
         return encode_ready([task for task in TASKS if callable(getattr(module, task, None))])
 
@@ -49,14 +59,14 @@ class Study:
         header, parameters = unpack(task, len(task))
         name, config = header["task"], header["config"]
         function: Callable[..., Any] = getattr(self._import(), name)
-        return _encode(name, function(config) if name == "initialize" else function(parameters, self._table, config))
+        return encode(name, function(config) if name == "initialize" else function(parameters, self._table, config))
 
     def _import(self) -> ModuleType:
         sys.path.insert(0, str(self._code))
         return importlib.import_module(STUDY_MODULE)
 
 
-def _encode(task: Task, result: Any) -> bytes:
+def encode(task: Task, result: Any) -> bytes:
     try:
         return encode_result(task, result)
     except Exception as error:  # whatever objects the study returned, their methods may raise anything

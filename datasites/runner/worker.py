@@ -19,7 +19,7 @@ from datasites.runner.frames import Closed, copy_frame, has_input, read_frame, w
 from datasites.runner.preload import preload, reseed, warm_up
 from datasites.runner.sandbox import privileges, rlimits
 from datasites.runner.sandbox.confine import Confinement
-from datasites.runner.study import LOAD, Study
+from datasites.runner.study import LOAD, Answering, Study
 
 _IDLE_SECONDS = 0.02  # then the next process is forked; in a hurry it is forked while the study computes
 _MAX_TASK = 1 << 62  # what the agent sends is the agent's affair
@@ -54,8 +54,7 @@ class _Worker:
         self._scratch, self._limits = assignment.scratch, assignment.limits
         self._keeper = log.Keeper(1, assignment.limits.file_bytes)
         self._confinement = Confinement(assignment.inside, (assignment.code, assignment.table), assignment.scratch)
-        preload(assignment.code)
-        self._study = Study(assignment.code, assignment.table)
+        self._study = _study(assignment)
         privileges.unreadable()
         gc.freeze()  # collecting garbage in a forked process then copies less
         self._spare: Cell | None = None
@@ -101,6 +100,15 @@ class _Worker:
         task = read_frame(tasks, _MAX_TASK)
         reseed()
         write_frame(replies, self._study.answer(task))
+
+
+def _study(assignment: Assignment) -> Answering:
+    if assignment.trusted:
+        from datasites.runner.trusted import Trusted  # brings PyTorch, which a study may do without
+
+        return Trusted(assignment.code, assignment.table)
+    preload(assignment.code)
+    return Study(assignment.code, assignment.table)
 
 
 if __name__ == "__main__":

@@ -103,9 +103,9 @@ def _softmax(node: pointwise.Softmax, inputs: Inputs, _: Parameters) -> Tensor:
     return (torch.softmax if node.op == "softmax" else torch.log_softmax)(inputs[0], node.axis + 1)
 
 
-def _convert(node: pointwise.Convert, inputs: Inputs, _: Parameters) -> Tensor:
+def _convert(node: pointwise.Convert, inputs: Inputs, parameters: Parameters) -> Tensor:
     if node.kind == "float32":
-        return inputs[0].to(torch.float32)
+        return inputs[0].to(next(iter(parameters.values())).dtype)  # float32, or wider where the hospital computes so
     # infinity and NaN are no integers: what they become must not depend on the machine
     return inputs[0].nan_to_num(0.0, 0.0, 0.0).to(torch.int64) if inputs[0].is_floating_point() else inputs[0]
 

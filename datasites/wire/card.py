@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.manifest import Digest, Email, Frozen, Identifier
+from datasites.wire.values import Digest, Email, Frozen, Identifier
 from policies.errors import Refused
 
 CONTEXT = "dataset-card"

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.manifest import Digest, Email, Frozen
+from datasites.wire.values import Digest, Email, Frozen
 
 CONTEXT = "study-log-excerpt"
 FILES = "excerpt-*.json"

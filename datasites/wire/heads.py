@@ -20,8 +20,8 @@ from pydantic import Field, ValidationError
 from datasites.wire import keys
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.manifest import Digest, Email, Frozen
 from datasites.wire.store import Store
+from datasites.wire.values import Digest, Email, Frozen
 from policies.errors import InvalidInput
 
 HEAD, PUBLICATION = "audit-head", "audit-publication"

@@ -10,40 +10,21 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from datasites.wire.arrays import ALLOWED_DTYPES
 from datasites.wire.canonical import canonical_json, sha256
-from datasites.wire.identity import Identity, PublicIdentity, check_email
-from policies.errors import InvalidInput
+from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.training import HISTOGRAM, Training
+from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
+from policies.privacy.events import MOST_STEPS
 
 CONTEXT = "study-manifest"
 ENTRY = "study.py"
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
-
-
-def _email(value: str) -> str:
-    try:
-        return check_email(value)
-    except InvalidInput as problem:
-        raise ValueError(problem.message) from None  # what pydantic turns into its own error
-
-
 _FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Email = Annotated[str, AfterValidator(_email)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Metrics = Annotated[dict[Annotated[str, Field(max_length=100)], Finite], Field(max_length=100)]
-
-
-class Frozen(BaseModel):
-    """An immutable value with no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+Metrics = Annotated[dict[Annotated[str, Field(max_length=100)], Real], Field(max_length=100)]
 
 
 class ArraySpec(Frozen):
@@ -103,9 +84,22 @@ class RehearsalReport(Frozen):
     twins: tuple[RehearsedTwin, ...] = Field(strict=False, max_length=100)
 
 
+def private_outputs(training: Training) -> OutputContract:
+    """What the hospital's own training and evaluation give, and nothing else."""
+    evaluation = training.evaluation
+    shapes = training.graph.parameters.items()
+    return OutputContract(
+        parameters={name: ArraySpec(shape=tuple(shape), dtype="float32") for name, shape in sorted(shapes)},
+        fit_metrics=(),
+        evaluate_metrics=(),
+        evaluate_arrays={HISTOGRAM: ArraySpec(shape=(2, evaluation.bins), dtype="int64")} if evaluation else {},
+    )
+
+
 class Manifest(Frozen):
     """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved.
 
+    reviewed: the study's own code, in `files`. private: no code; the hospital's own, told by `training` what to train.
     repetition: the very same work may be asked for again, as number 2, 3, ...; `first` is what they have in common.
     """
 
@@ -121,14 +115,30 @@ class Manifest(Frozen):
     rounds: Annotated[int, Field(ge=1, le=100_000)]
     seconds_per_round: Annotated[int, Field(ge=1, le=7 * 24 * 3600)]
     outputs: OutputContract
-    tier: Literal["reviewed"] = "reviewed"
+    tier: Literal["private", "reviewed"] = "reviewed"
+    training: Training | None = None
     repetition: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     rehearsal: RehearsalReport | None = None
 
     @model_validator(mode="after")
+    def _of_its_tier(self) -> Self:
+        if (self.tier == "private") != (self.training is not None):
+            raise ValueError("a private study has a training, and a reviewed one has none")
+        if self.training is None:
+            if ENTRY not in self.files:
+                raise ValueError(f"the code must hold a {ENTRY}")
+        elif self.files or self.config:
+            raise ValueError("a private study has no code and no config")
+        elif sorted(self.columns) != sorted(self.training.preparation.columns):
+            raise ValueError("the columns are not those that the training prepares")
+        elif self.outputs != private_outputs(self.training):
+            raise ValueError("the outputs are not those of the hospital's own training")
+        elif self.rounds * self.training.steps > MOST_STEPS:
+            raise ValueError(f"the study has more than {MOST_STEPS:,} steps")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if ENTRY not in self.files:
-            raise ValueError(f"the code must hold a {ENTRY}")
         for path in self.files:
             if not _FILE_PATH.fullmatch(path) or path in (MANIFEST_FILE, SIGNATURE_FILE):
                 raise ValueError("file names must be plain relative paths")

@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 from datasites.wire.arrays import Arrays, pack, unpack
 from datasites.wire.canonical import sha256
 from datasites.wire.limits import ROUND_BYTES
-from datasites.wire.manifest import Digest, Email, Frozen
 from datasites.wire.reasons import Reason
+from datasites.wire.values import Digest, Email, Frozen
 from policies.errors import Refused
 
 RoundNumber = Annotated[int, Field(ge=1, le=999_999)]

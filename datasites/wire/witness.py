@@ -13,9 +13,9 @@ from pydantic import Field
 from datasites.wire import heads
 from datasites.wire.heads import Publication, SignedHead
 from datasites.wire.identity import PublicIdentity
-from datasites.wire.manifest import Email, Frozen
 from datasites.wire.merkle import consistent
 from datasites.wire.store import Store
+from datasites.wire.values import Email, Frozen
 
 _AT_ONCE = 100  # a hospital keeps fewer heads in the store
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from datasites.approval import private
 from datasites.approval.packet.changes import Changes
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Facts, Paragraph, Place, Section, Table, Tone
 from datasites.approval.packet.summary import duration, summary, total_bytes
@@ -25,18 +26,23 @@ _ALIKE = 8  # violations of one rule that are told one by one
 
 def sections(packet: Packet) -> list[Section]:
     m = packet.manifest
+    if m.training is None:
+        work = Section("What the code reaches for", list(_findings(packet.findings)))
+        text = [Section("Configuration", [Code("config", _configuration(m))]), Section("The code", list(_code(packet)))]
+    else:
+        work = Section("What this hospital would train", [Facts(list(private.facts(m, m.training).items()))])
+        text = []
     return [
         Section("In one paragraph", _summary(packet)),
         Section("What is asked", [_asked(packet)]),
         Section("What the policy says", list(_policy(packet))),
         Section("What changed since the last approved version", list(_changes(packet.changes))),
-        Section("What the code reaches for", list(_findings(packet.findings))),
-        Section("Columns that the code would see", [_columns(packet)]),
+        work,
+        Section("Columns that would be read", [_columns(packet)]),
         Section("What may leave after each round", list(_outputs(m))),
         Section("The rehearsal", list(_rehearsal(m.rehearsal))),
         Section("Decisions so far", [_history(packet.history)]),
-        Section("Configuration", [Code("config", _configuration(m))]),
-        Section("The code", list(_code(packet))),
+        *text,
     ]
 
 
@@ -156,7 +162,7 @@ def _outputs(m: Manifest) -> Iterator[Block]:
         [
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
             ("Metrics of the test", ", ".join(outputs.evaluate_metrics) or "none"),
-            ("Also", "how many rows trained and tested the model"),
+            ("Also", "how many rows trained and tested the model" if m.training is None else "nothing"),
         ]
     )
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]

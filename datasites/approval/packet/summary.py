@@ -9,23 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from datasites.approval import private
 from datasites.wire.manifest import Manifest
 
 if TYPE_CHECKING:
     from datasites.approval.packet.packet import Packet
 
-GUARANTEE = {
-    "reviewed": "There is no differential-privacy guarantee: a model can remember patients, and code can hide a value "
-    "in numbers that look honest. Approve only code that you, or a reviewer you trust, have read.",
-}
+NO_GUARANTEE = (
+    "There is no differential-privacy guarantee: a model can remember patients, and code can hide a value in numbers "
+    "that look honest. Approve only code that you, or a reviewer you trust, have read."
+)
 
 
 def summary(packet: Packet) -> str:
-    return " ".join((_what(packet), _how_often(packet.manifest), _leaves(packet.manifest), *_judged(packet)))
+    m = packet.manifest
+    told = (_what(packet), _how_often(m), _leaves(m), _guarantee(packet))
+    return " ".join((*told, *_judged(packet)))
 
 
 def _what(packet: Packet) -> str:
     m = packet.manifest
+    if m.training is not None:
+        return private.what(m)
     lines = sum(text.count("\n") + 1 for text in packet.code().values())
     of = f" of its {len(packet.dictionary.columns)}" if packet.dictionary else ""
     return (
@@ -64,7 +69,14 @@ def _judged(packet: Packet) -> list[str]:
         told.append(f"The policy in force does not allow it, for {_count(count, 'reason')}.")
     else:
         told.append("The policy in force allows it.")
-    return [GUARANTEE[packet.manifest.tier], *told]
+    return told
+
+
+def _guarantee(packet: Packet) -> str:
+    m, policy = packet.manifest, packet.ruling.policy
+    if m.training is None:
+        return NO_GUARANTEE
+    return private.guarantee(m.training, m.rounds, policy.budget.delta if policy and policy.budget else None)
 
 
 def total_bytes(m: Manifest) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from datasites.agent.admission import Admission
 from datasites.agent.rounds import Answer, RoundRunner
+from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.approval.policy import PolicyBook
 from datasites.approval.vault import Vault
@@ -102,7 +103,8 @@ class Ward:
         self.bench = Workbench(self.home, self.manifest, Limits(), 60)
         # such a study would not be approved, nor run on: here the gate alone must hold
         admission = Admission(self.state, self.manifest.digest, lambda _: None)
-        self._runner = RoundRunner(self.bench, admission, EMAIL, self.state.audit, lambda: False)
+        spending = Spending(self.home, self.state.ledger, self.manifest)
+        self._runner = RoundRunner(self.bench, admission, spending, EMAIL, self.state.audit, lambda: False)
         self._number = 0
 
     def policy(self, text: str) -> None:

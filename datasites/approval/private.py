@@ -1,0 +1,64 @@
+"""A study of the private tier in plain words, for the person who decides."""
+
+from __future__ import annotations
+
+from datasites.wire.manifest import Manifest
+from datasites.wire.preparation import CategoryInput, NumberInput, Preparation
+from datasites.wire.training import Training
+from policies.privacy.accounting import epsilon
+from policies.privacy.presets import in_percent
+
+
+def what(manifest: Manifest) -> str:
+    """What would be done, and by whom."""
+    return (
+        f"{manifest.researcher} asks this hospital to train a model on {len(manifest.columns)} columns of the table "
+        f"{manifest.dataset!r}. No code of theirs runs: this hospital's own program trains, and adds noise that hides "
+        f"each patient."
+    )
+
+
+def guarantee(training: Training, rounds: int, delta: float | None) -> str:
+    """What all of it costs in privacy. delta: of the table's policy, None where it has no budget."""
+    if delta is None:
+        return "The table's policy has no privacy budget, so nothing of this can be paid for."
+    spent = epsilon(training.plan(rounds), delta)
+    return (
+        f"All of it together costs epsilon {spent:.3g} at delta {delta:g} for each patient: somebody who knows every "
+        f"other patient, and thinks it even odds that one more is in the table, can be at most {in_percent(spent)} "
+        f"sure after seeing everything that was released."
+    )
+
+
+def facts(manifest: Manifest, training: Training) -> dict[str, str]:
+    """What is asked for, by name; every number that scales the noise is among them."""
+    optimizer, evaluation = training.optimizer, training.evaluation
+    told = {
+        "model": f"{len(training.graph.nodes)} operations, {len(training.graph.parameters)} arrays of parameters",
+        "inputs": inputs(training.preparation),
+        "target": training.preparation.target.column,
+        "training": f"{training.steps:,} steps a round, {manifest.rounds:,} rounds; {optimizer.name}, learning rate "
+        f"{optimizer.learning_rate:g}",
+        "in each step": f"each patient takes part with probability {training.sampling_rate:g}, with at most "
+        f"{training.encounters} encounters",
+        "noise": f"{training.noise_multiplier:g} times {training.clip:g}, the most that a patient can move the sum",
+        "evaluation": "none",
+    }
+    if evaluation:
+        told["evaluation"] = (
+            f"{evaluation.times:,} times, {2 * evaluation.bins} noisy counts of at most {evaluation.encounters} "
+            f"encounters of each test patient; noise {evaluation.noise_multiplier * evaluation.encounters:g}"
+        )
+    return told
+
+
+def inputs(preparation: Preparation) -> str:
+    """How each column is prepared."""
+    return "; ".join(_input(one) for one in preparation.inputs)
+
+
+def _input(one: NumberInput | CategoryInput) -> str:
+    if isinstance(one, CategoryInput):
+        return f"{one.column} ({one.encoding}, {len(one.categories)} categories)"
+    missing = ", and whether it is missing" if one.indicator else ""
+    return f"({one.column} - {one.center:g}) / {one.scale:g} from {one.low:g} to {one.high:g}{missing}"

@@ -1,0 +1,36 @@
+"""The hospital's own training at work, in the process of a call: in the place of a study's code, as confined."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pandas as pd
+
+from datasites.runner.command import TRAINING_FILE
+from datasites.runner.replies import encode_ready
+from datasites.runner.study import Answering, encode
+from datasites.training.private.study import TrustedStudy
+from datasites.wire.arrays import unpack
+from datasites.wire.training import Training
+from policies.errors import InvalidInput
+
+
+class Trusted(Answering):
+    """Prepares the table once, in the worker; noise is drawn from a new key in each call's own process."""
+
+    def __init__(self, code: Path, table: Path) -> None:
+        importlib.import_module("torch._dynamo")  # every optimizer imports it when it is made, which takes a second
+        self._training = Training.model_validate_json((code / TRAINING_FILE).read_bytes())
+        self._study = TrustedStudy(self._training, pd.read_parquet(table, use_threads=False))
+
+    def _load(self) -> bytes:
+        return encode_ready(["fit", "evaluate"] if self._training.evaluation else ["fit"])
+
+    def _run(self, task: bytes) -> bytes:
+        header, parameters = unpack(task, len(task))
+        if header["task"] == "fit":
+            return encode("fit", self._study.fit(parameters))
+        if header["task"] == "evaluate":
+            return encode("evaluate", self._study.evaluate(parameters))
+        raise InvalidInput("The hospital's own training has no such task.")

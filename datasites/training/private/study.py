@@ -1,0 +1,42 @@
+"""A study of the private tier at one hospital: the approved request and the hospital's rows, ready for rounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from datasites.training.prepare import prepare
+from datasites.training.private.evaluation import evaluate
+from datasites.training.private.loop import train
+from datasites.training.private.patients import Patients, split
+from datasites.training.private.randomness import SecureRandom
+from datasites.wire.arrays import Arrays
+from datasites.wire.training import HISTOGRAM, Training
+
+
+class TrustedStudy:
+    """Answers as a study's own `fit` and `evaluate` do. Every call has noise of its own: answer a round only once."""
+
+    def __init__(self, training: Training, view: pd.DataFrame) -> None:
+        self._training = training
+        for_training, for_test = split(prepare(view, training.preparation))
+        self.training_rows = len(for_training)  # private, but for a mock twin's
+        self._patients = Patients(for_training, training.encounters)
+        self._test = Patients(for_test, training.evaluation.encounters) if training.evaluation else None
+
+    def fit(self, parameters: Arrays) -> tuple[Arrays, int, dict[str, float]]:
+        """(parameters, weight, no metrics).
+
+        The weight is a public constant, alike at all hospitals. A hospital with more patients needs no greater one: the
+        sums of its gradients, which are divided by one and the same constant everywhere, are larger already.
+        """
+        trained = train(parameters, self._patients, self._training, SecureRandom.fresh())
+        return trained, max(1, round(self._training.expected_lot)), {}
+
+    def evaluate(self, parameters: Arrays) -> tuple[int, dict[str, NDArray[np.int64]]]:
+        """(number of encounters counted, the histogram); both with the histogram's noise."""
+        if self._test is None:
+            raise ValueError("the study has no evaluation")
+        counts = evaluate(parameters, self._test, self._training, SecureRandom.fresh())
+        return max(1, int(counts.sum())), {HISTOGRAM: counts}
