@@ -37,8 +37,12 @@ class Workbench:
         self._used_at = 0.0
 
     def call(self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool]) -> Outcome:
-        """Runs `fit` or `evaluate`. Raises WorkerFailed; after all but code_error the process is gone."""
-        worker = self._worker or self._start()
+        """Runs `fit` or `evaluate`. Raises WorkerFailed; after all but code_error the process is gone.
+
+        Raises Refused when the approved copy is no longer what was approved.
+        """
+        code = Vault(self.home.approved).code(self.manifest.digest)  # each call imports it anew from the disk
+        worker = self._worker or self._start(code)
         config = {**self.manifest.config, "round": round_number}
         try:
             return worker.call(task, parameters, config, should_stop)
@@ -80,8 +84,7 @@ class Workbench:
     def _scratch(self) -> Path:
         return self.folder / "scratch"
 
-    def _start(self) -> Worker:
-        code = Vault(self.home.approved).code(self.manifest.digest)
+    def _start(self, code: Path) -> Worker:
         self._write_table()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._worker = Worker.start(
