@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class RoundRunner:
             evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
             if evaluated
             else None,
-            seconds=round(seconds, 6),
+            seconds=math.ceil(seconds * 10) / 10,  # finer, it would be a number of the code's choice
         )
         return Answer(
             plaintext=encode_reply(
