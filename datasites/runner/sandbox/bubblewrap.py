@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from datasites.runner.limits import Limits
-from datasites.runner.sandbox import seccomp
+from datasites.runner.sandbox import gpus, seccomp
 from datasites.runner.sandbox.base import Inside
 from datasites.runner.sandbox.python import needs
 from policies.errors import Unavailable
@@ -56,6 +56,7 @@ class Bubblewrap:
             *_flat("--ro-bind", ((path, path) for path in python.reads)),
             *_flat("--symlink", ((target, link) for link, target in python.links)),
             *("--proc", "/proc", "--dev", "/dev"),
+            *_flat("--dev-bind", ((path, path) for path in (gpus.devices() if limits.gpus else ()))),
             *_flat("--ro-bind", ((path, path) for path in reads)),
             *("--size", str(limits.scratch_bytes), "--perms", "0700", "--tmpfs", str(scratch)),
             # the rest has no limit of size; and root could write to the kernel's settings in /proc/sys

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.runner.limits import Limits
-from datasites.runner.sandbox import privileges, seccomp
+from datasites.runner.sandbox import gpus, privileges, seccomp
 from datasites.runner.sandbox.base import Inside
 from datasites.runner.sandbox.python import needs
 from policies.errors import Unavailable
@@ -79,16 +79,20 @@ def version() -> int:
         return 0
 
 
-def ruleset(reads: Iterable[Path], writes: Iterable[Path]) -> int:
-    """A file descriptor for `apply`: folders and files to read besides Python, and folders to write. Raises OSError."""
+def ruleset(reads: Iterable[Path], writes: Iterable[Path], *, with_gpus: bool = False) -> int:
+    """A file descriptor for `apply`: folders and files to read besides Python, and folders to write; with or without
+    the graphics cards. Raises OSError."""
     known = _known(version())
     scopes = 3 if version() >= _SCOPES_SINCE else 0
     attributes = struct.pack("=QQQ", known, 0, scopes)[: 24 if scopes else 8]
     rules = _call(_CREATE, attributes, len(attributes), 0)
-    for path in [*needs().reads, *reads, *map(Path, _FACTS)]:
+    facts = (*_FACTS, *gpus.FACTS) if with_gpus else _FACTS
+    for path in [*needs().reads, *reads, *map(Path, facts)]:
         _allow(rules, path, _READ & known)
     for path in map(Path, _DEVICES):
         _allow(rules, path, (_READ_FILE | _WRITE_FILE) & known)
+    for path in gpus.devices() if with_gpus else ():
+        _allow(rules, path, (_READ_FILE | _WRITE_FILE | _READ_DIR | _IOCTL) & known)
     for path in writes:
         _allow(rules, path, known & ~_EXECUTE)
     return rules

@@ -65,7 +65,7 @@ def named(text: str) -> list[int]:
 
 
 def gone(text: str) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 20
     while named(text) and time.monotonic() < until:
         time.sleep(0.02)
     return not named(text)
@@ -85,6 +85,32 @@ def test_memory_taken_by_many_processes(run):
     child = "if os.fork() == 0:\n        x = np.ones(25_000_000)\n        time.sleep(20)"
     with run(f"for _ in range(6):\n    {child}\ntime.sleep(20)", memory_bytes=2**29) as worker:
         assert failed(worker) is Code.OUT_OF_MEMORY
+
+
+BUSY = """
+for _ in range({children}):
+    if os.fork() == 0:
+        while True:
+            pass
+if {children}:
+    time.sleep(20)
+while True:
+    pass
+"""
+
+
+@pytest.mark.parametrize("children", [0, 4])
+def test_all_the_processor_time_there_is(run, children):
+    with run(BUSY.format(children=children), processor_seconds=1) as worker:
+        assert failed(worker) is Code.TIMEOUT
+
+
+def test_processor_time_of_processes_that_have_ended(run):
+    """Each is gone before it has used much."""
+    one = "if os.fork() == 0:\n        until = time.process_time() + 0.2\n        while time.process_time() < until:\n"
+    lines = f"while True:\n    {one}            pass\n        os._exit(0)\n    os.wait()"
+    with run(lines, processor_seconds=1) as worker:
+        assert failed(worker) is Code.TIMEOUT
 
 
 @pytest.mark.parametrize("step", ["os.ftruncate(f.fileno(), 2**40)", "f.seek(2**40), f.write(b'x')"])
