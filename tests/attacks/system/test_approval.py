@@ -46,6 +46,20 @@ def waiting(ward: Ward) -> wr.Submission:
     return study
 
 
+@pytest.fixture(scope="module")
+def undecided(_ward: Ward) -> wr.Submission:
+    return waiting(_ward)
+
+
+@pytest.fixture(scope="module")
+def at_the_disk(_ward: Ward) -> wr.Submission:
+    """Undecided too; its bytes are in the vault already, as somebody can put them there."""
+    study, north = waiting(_ward), _ward.north.datasite
+    submission = north.office.find(study.digest)
+    north.office.vault.keep(submission.manifest, submission.signature, submission.files)
+    return study
+
+
 def never_runs(ward: Ward, study: wr.Submission) -> None:
     line = ward.line(study)
     line.put(1, line.sealed(line.request(1)))
@@ -66,8 +80,8 @@ def test_asks_for_a_round_after_a_denial(ward: Ward) -> None:
 
 
 @pytest.mark.parametrize("folder", ["review", "inbox"])
-def test_puts_a_forged_approval_beside_her_submission(ward: Ward, folder: str) -> None:
-    study = waiting(ward)
+def test_puts_a_forged_approval_beside_her_submission(ward: Ward, undecided: wr.Submission, folder: str) -> None:
+    study = undecided
     with ward.attack(Kind.MESSAGE_QUARANTINED, peer=ward.mallory.email):
         document = json.dumps(approval(study, ward.mallory.identity).model_dump(mode="json"))
         path = f"app_data/job/{folder}/{ward.mallory.email}/v1/{study.manifest.job_name}/{FILE}"
@@ -75,8 +89,8 @@ def test_puts_a_forged_approval_beside_her_submission(ward: Ward, folder: str) -
         never_runs(ward, study)
 
 
-def test_copies_the_approval_of_another_study(ward: Ward) -> None:
-    study = waiting(ward)
+def test_copies_the_approval_of_another_study(ward: Ward, undecided: wr.Submission) -> None:
+    study = undecided
     with ward.attack(Kind.MESSAGE_QUARANTINED, aside=OUTSIDE):
         signed = ward.north.datasite.state.decision(ward.hostile.study.digest)
         path = f"app_data/job/review/{ward.mallory.email}/v1/{study.manifest.job_name}/{FILE}"
@@ -103,13 +117,10 @@ INSERTED: dict[str, Callable[[Ward, wr.Submission], SignedDecision]] = {
 
 
 @pytest.mark.parametrize("forged", INSERTED, ids=[name.replace(" ", "-") for name in INSERTED])
-def test_somebody_at_the_disk_inserts_an_approval(ward: Ward, forged: str) -> None:
-    """Past the office and the audit log, straight into the data base; the bytes in the vault are the right ones."""
-    study = waiting(ward)
-    north = ward.north.datasite
+def test_somebody_at_the_disk_inserts_an_approval(ward: Ward, at_the_disk: wr.Submission, forged: str) -> None:
+    """Past the office and the audit log, straight into the data base."""
+    study = at_the_disk
     with ward.attack(Kind.REFUSED, study=study.digest, reason="not_approved"):
-        submission = north.office.find(study.digest)
-        north.office.vault.keep(submission.manifest, submission.signature, submission.files)
         signed = INSERTED[forged](ward, study)
         with closing(sqlite3.connect(ward.north.home.state, timeout=30)) as db, db:
             row = (study.digest, signed.decision.number, signed.model_dump_json())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,20 @@ EVIL = "raise SystemExit('swapped')\n"
 MALLORY = "mallory@evil.org"
 
 
+@pytest.fixture(scope="module")
+def _started(_ward: Ward) -> Line:
+    return _ward.line(_ward.approved(_ward.ada, HONEST))
+
+
 @pytest.fixture
-def started(ward: Ward) -> Line:
-    """An approved study of Ada's whose worker is warm."""
-    line = ward.line(ward.approved(ward.ada, HONEST))
-    assert line.ask().reason is None
-    return line
+def started(ward: Ward, _started: Line, tmp_path: Path) -> Iterator[Line]:
+    """An approved study of Ada's whose worker is warm, and whose approved copy is put right again afterwards."""
+    assert _started.ask().reason is None
+    kept = vault(ward, _started).parent
+    shutil.copytree(kept, tmp_path / "kept")
+    yield _started
+    shutil.rmtree(kept)
+    shutil.copytree(tmp_path / "kept", kept)
 
 
 def vault(ward: Ward, line: Line) -> Path:

@@ -178,8 +178,8 @@ def returns_a_name_that_no_text_can_hold(table):
     return BEHAVED[0], 1, {"total": 0.0, "\ud800" + _row(table): 1.0}
 
 
-def returns_two_gigabytes(table):
-    return {"w": np.broadcast_to(np.int64(table["mark"].iloc[0]), (2**28,))}, 1, {"total": 0.0}
+def returns_half_a_gigabyte(table):
+    return {"w": np.broadcast_to(np.int64(table["mark"].iloc[0]), (2**26,))}, 1, {"total": 0.0}
 
 
 def returns_ten_thousand_metrics_named_after_rows(table):
@@ -213,8 +213,11 @@ def replaces_its_scratch_by_a_link(table):
 
 
 def names_its_process_after_a_row(table):
-    with open("/proc/self/comm", "w") as file:
-        file.write(str(table["mark"].iloc[0])[:15])
+    try:
+        with open("/proc/self/comm", "w") as file:
+            file.write(str(table["mark"].iloc[0])[:15])
+    except OSError:
+        return
 
 
 def answers_by_the_pipe_itself(table):
