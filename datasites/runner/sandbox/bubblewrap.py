@@ -36,10 +36,10 @@ class Bubblewrap:
         return (
             "The code sees an empty file system with Python, its own files and the approved columns of one table, all "
             "read-only; it can write only to a small memory-backed folder that is emptied after each call. There is "
-            "no network, no other process, no shell or other program, no device and no privilege. About a hundred "
-            "system calls are refused. Limited: memory, number of processes, time of each call. Not limited: processor "
-            "time within a call, and what can be learned from timing about the machine. A hole in the Linux kernel "
-            "would be a hole in this sandbox."
+            "no network, no other process, no shell or other program, no privilege, and no device but graphics cards "
+            "where the setting limits.gpus allows them. About a hundred system calls are refused. Limited: memory, "
+            "number of processes, processor time and time of each call. Not limited: what can be learned from timing "
+            "about the machine. A hole in the Linux kernel would be a hole in this sandbox."
         )
 
     @property
