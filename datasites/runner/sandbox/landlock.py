@@ -45,9 +45,9 @@ class Landlock:
             "The code can open only Python, its own files and the approved columns of one table, all read-only; it "
             "can write only to one folder that is emptied after each call. There is no network: no socket can be "
             "made. It cannot look into other processes or signal them. About a hundred system calls are refused. "
-            "Limited: memory, size of each file, number of processes, processor time and time of each call. Not limited: "
-            "how much disk its many files take; it can find out whether a file of a given name exists, how large it is "
-            "and when it changed. bubblewrap confines more: prefer it."
+            "Limited: memory, size of each file, number of processes, processor time and time of each call. "
+            "Not limited: how much disk its many files take; it can find out whether a file of a given name exists, "
+            "how large it is and when it changed. bubblewrap confines more: prefer it."
         )
 
     @property

@@ -32,10 +32,10 @@ class ProcessLimits:
         """See `Sandbox.confines`."""
         return (
             "Limited: memory of each process, size of each file, number of processes (not for root) and of open "
-            "files, processor time and time of each call. No privileges can be gained; nothing of the agent's environment "
-            "is passed on. "
-            "Not limited: the code can read and write every file that the agent's user can, use the network, "
-            "look at the agent's own process, and leave processes behind that moved to a session of their own."
+            "files, processor time and time of each call. No privileges can be gained; nothing of the agent's "
+            "environment is passed on. Not limited: the code can read and write every file that the agent's user "
+            "can, use the network, look at the agent's own process, and leave processes behind that moved to a "
+            "session of their own."
         )
 
     @property
