@@ -56,7 +56,9 @@ class Study:
         """The one file, whatever else there is that Python would take for a module of this name."""
         sys.path.insert(0, str(self._code))
         loader = SourceFileLoader(STUDY_MODULE, str(self._code / f"{STUDY_MODULE}.py"))
-        module = module_from_spec(ModuleSpec(STUDY_MODULE, loader, origin=loader.path))
+        spec = ModuleSpec(STUDY_MODULE, loader, origin=loader.path)
+        spec.has_location = True
+        module = module_from_spec(spec)
         sys.modules[STUDY_MODULE] = module
         loader.exec_module(module)
         return module
