@@ -296,7 +296,7 @@ return NOTHING[0], 1, {'remembered': bool(value)}
 
 
 PLACES = re.findall(r"where == '([^']+)'", REMEMBER)
-OUTSIDE = {"limit", "priority", "shared memory", "name of the worker", "score of the worker"}  # without a sandbox
+OUTSIDE = {"limit", "priority", "shared memory", "score of the worker"}  # without a sandbox
 
 
 @pytest.mark.parametrize("where", PLACES)
