@@ -30,11 +30,12 @@ def _started(_ward: Ward) -> Line:
 def started(ward: Ward, _started: Line, tmp_path: Path) -> Iterator[Line]:
     """An approved study of Ada's whose worker is warm, and whose approved copy is put right again afterwards."""
     assert _started.ask().reason is None
-    kept = vault(ward, _started).parent
-    shutil.copytree(kept, tmp_path / "kept")
+    code = vault(ward, _started)
+    shutil.copytree(code.parent, tmp_path / "kept")
     yield _started
-    shutil.rmtree(kept)
-    shutil.copytree(tmp_path / "kept", kept)
+    for path in code.iterdir():  # the folder itself is what the worker's sandbox holds
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(tmp_path / "kept", code.parent, dirs_exist_ok=True)
 
 
 def vault(ward: Ward, line: Line) -> Path:
