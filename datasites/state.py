@@ -45,6 +45,8 @@ _NEVER_RAN = {  # a round with any other outcome is charged to the privacy budge
     Reason.BAD_MESSAGE,
     Reason.BUDGET,
 }
+# outcomes that the study's code has no say in
+_NOT_THE_CODES = {"released", Reason.STOPPED, Reason.TABLE, Reason.HOSPITAL} | _NEVER_RAN
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
     study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
@@ -214,6 +216,13 @@ class State:
         with self._lock:
             fits, evaluations = self._db.execute(query + " AND outcome = 'released'", (study,)).fetchone()
         return fits, evaluations
+
+    def failed(self, study: str, since: datetime) -> int:
+        """How many runs have ended without a result since then, for a reason that the study's code can bring about."""
+        query = "SELECT outcome FROM rounds WHERE study = ? AND answered_at >= ?"
+        with self._lock:
+            rows = self._db.execute(query, (study, since.isoformat())).fetchall()
+        return sum(outcome not in _NOT_THE_CODES for (outcome,) in rows)
 
     def _answers(self, query: str, *values: object) -> list[AnsweredRound]:
         with self._lock:

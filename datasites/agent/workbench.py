@@ -45,8 +45,9 @@ class Workbench:
 
     def call(self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool]) -> bytes:
         """Runs `fit` or `evaluate`; the frame that comes back is for the gate. Raises WorkerFailed; after all but
-        code_error the process is gone."""
-        worker = self._worker or self._start()
+        code_error the process is gone. Raises Refused when the approved copy is no longer what was approved."""
+        code = self._code()  # each call imports it anew from the disk
+        worker = self._worker or self._start(code)
         config = {**self.manifest.config, "round": round_number}
         try:
             return worker.call(task, parameters, config, should_stop)
@@ -104,8 +105,7 @@ class Workbench:
     def _scratch(self) -> Path:
         return self.folder / "scratch"
 
-    def _start(self) -> Worker:
-        code = self._code()
+    def _start(self, code: Path) -> Worker:
         self._write_table()
         self._gate = self._gate or self._open_gate()  # it gets ready while the worker does
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -128,8 +128,9 @@ class Workbench:
         training = vault.manifest(self.manifest.digest).training
         if training is None:
             return vault.code(self.manifest.digest)
-        folder = private_folder(self.folder / "training")
-        write_atomically(folder / TRAINING_FILE, training.model_dump_json().encode())
+        folder, document = private_folder(self.folder / "training"), training.model_dump_json().encode()
+        if not (file := folder / TRAINING_FILE).exists() or file.read_bytes() != document:
+            write_atomically(file, document)
         return folder
 
     def _write_table(self) -> None:

@@ -25,6 +25,7 @@ from policies.errors import InvalidInput
 
 _MAX_READY = 64 * 1024
 _SECONDS_TO_DIE = 2.0
+_BY_SIGNAL: dict[int, Code] = {signal.SIGKILL: Code.OUT_OF_MEMORY, signal.SIGXCPU: Code.TIMEOUT}
 
 
 class Worker:
@@ -142,15 +143,15 @@ class Worker:
             return Code.OUTPUT_TOO_LARGE
         if isinstance(surprise, InvalidInput):
             return Code.BAD_OUTPUT
-        return Code.OUT_OF_MEMORY if self._was_killed() else Code.DIED
+        return _BY_SIGNAL.get(self._last_signal(), Code.DIED)
 
-    def _was_killed(self) -> bool:
-        """Whether the kernel killed it, which it does when the machine's memory or a control group's runs out."""
+    def _last_signal(self) -> int:
+        """Of which it died, or says that its call died; 0 for none. The kernel kills where memory runs out."""
         until = time.monotonic() + _SECONDS_TO_DIE
         while not self._is_gone() and time.monotonic() < until:
             time.sleep(0.005)
         end = self._end()
-        return end is not None and end.si_status in (signal.SIGKILL, 128 + signal.SIGKILL)
+        return end.si_status % 128 if end and (end.si_code != os.CLD_EXITED or end.si_status > 128) else 0
 
     def _is_gone(self) -> bool:
         return self._end() is not None

@@ -86,9 +86,12 @@ def same_bits(left: Arrays, right: Arrays) -> bool:
 class Hospital:
     """One datasite and its agent's process."""
 
+    dictionary = DICTIONARY
+    make_table = staticmethod(stays)
+
     def __init__(self, home: Path, label: str, site: int, rows: int, store: str) -> None:
         self.label, self.email = label, f"do@{label}.org"
-        self.table = stays(site, rows)
+        self.table = self.make_table(site, rows)
         self.source = home.with_suffix(".csv")
         self.table.to_csv(self.source, index=False)
         self.log = home.with_suffix(".log")
@@ -99,7 +102,7 @@ class Hospital:
         self.home = self.datasite.home
 
     def publish(self) -> None:
-        self.datasite.publish(DICTIONARY, self.source)
+        self.datasite.publish(self.dictionary, self.source)
 
     def start(self) -> None:
         """Starts the agent, unless it runs."""
@@ -169,12 +172,14 @@ def _entry(hospital: Hospital) -> str:
 class World:
     """Hospitals that share a store with one researcher, who is accepted by all of them."""
 
+    hospital_type: type[Hospital] = Hospital
+
     def __init__(self, root: Path, store: str = "", sites: int = 2) -> None:
         self.root = root
         self.store = store or f"file://{root}/store"
         labels = ("north", "south", "east")[:sites]
         self.hospitals = [
-            Hospital(root / label, label, i, 20 * i + 10, self.store) for i, label in enumerate(labels, 1)
+            self.hospital_type(root / label, label, i, 20 * i + 10, self.store) for i, label in enumerate(labels, 1)
         ]
         self.file = root / "federation.toml"
         self.file.write_text("\n".join([f'store = "{self.store}"', *map(_entry, self.hospitals)]))
@@ -186,14 +191,19 @@ class World:
         for hospital in self.hospitals:
             hospital.publish()
             hospital.start()
-        self.researcher = wr.connect(self.file, email, home=self.root / "ada", store_options=store_options)
+        self.researcher = self.join(email, "ada", store_options)
+        return self
+
+    def join(self, email: str, folder: str, store_options: Mapping[str, Any] | None = None) -> wr.Federation:
+        """Another researcher whom all hospitals accept."""
+        researcher = wr.connect(self.file, email, home=self.root / folder, store_options=store_options)
         for hospital in self.hospitals:
             wait_for(lambda h=hospital: email in set(h.datasite.peer_requests()["researcher"]), "the peer request")
-            hospital.datasite.trust(email, self.researcher.fingerprint)
+            hospital.datasite.trust(email, researcher.fingerprint)
             hospital.wait_until_serving()
-        self.researcher.wait_for_hospitals(PATIENCE)
-        self.researcher.wait_for_datasets("stays", PATIENCE)
-        return self
+        researcher.wait_for_hospitals(PATIENCE)
+        researcher.wait_for_datasets("stays", PATIENCE)
+        return researcher
 
     def close(self) -> None:
         for hospital in self.hospitals:

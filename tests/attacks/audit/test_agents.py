@@ -60,6 +60,7 @@ def rounds_fit_their_entries(hospital: Hospital, study: wr.Submission) -> None:
     ]
 
 
+@pytest.mark.check
 def test_a_studys_whole_life_is_in_the_log_and_everybody_has_seen_it(world: World, tmp_path: Path) -> None:
     study = world.approved(rounds=2)
     wr.Rounds(study).run()

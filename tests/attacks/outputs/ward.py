@@ -102,7 +102,7 @@ class Ward:
         self.state.record_decision(SignedDecision.sign(decision, identity))
         self.bench = Workbench(self.home, self.manifest, Limits(), 60)
         # such a study would not be approved, nor run on: here the gate alone must hold
-        admission = Admission(self.state, self.manifest.digest, lambda _: None)
+        admission = Admission(self.state, self.manifest.digest, identity.public, lambda _: None)
         spending = Spending(self.home, self.state.ledger, self.manifest)
         self._runner = RoundRunner(self.bench, admission, spending, EMAIL, self.state.audit, lambda: False)
         self._number = 0

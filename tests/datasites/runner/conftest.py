@@ -39,7 +39,7 @@ def start(tmp_path: Path, table: Path, sandbox: Sandbox) -> Iterator[StartStudy]
 
     def start_study(text: str, **limits: float) -> ReadWorker:
         code = tmp_path / f"code{len(workers)}"
-        code.mkdir()
+        code.mkdir(exist_ok=True)
         (code / "study.py").write_text("import numpy as np\n" + textwrap.dedent(text))
         (code / "sibling.py").write_text("ANSWER = 42.0\n")
         chosen = Limits(**({"seconds_per_round": 30} | limits))

@@ -124,6 +124,16 @@ def test_an_exception_stays_in_the_log_and_the_worker_goes_on(start, log):
     assert worker.call("evaluate", NOTHING, {}).num_examples == 1
 
 
+def test_the_one_file_is_the_study_whatever_lies_beside_it(start, tmp_path):
+    package = tmp_path / "code0" / "study"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('not this one')")
+    worker = start(
+        "import os\n" + fit_code("return {'w': np.zeros(1)}, 1, {'is': float(__file__.endswith('study.py'))}")
+    )
+    assert worker.call("fit", NOTHING, {}).metrics == {"is": 1.0}
+
+
 def test_whatever_is_raised_is_a_code_error(start):
     worker = start("import builtins\n" + fit_code("raise getattr(builtins, config['kind'])(0)"))
     for kind in ("SystemExit", "KeyboardInterrupt", "BaseException", "GeneratorExit", "OSError"):
