@@ -49,11 +49,16 @@ class Datasite:
             raise Refused(f"There is a datasite in {place.path} already.", "Choose another folder, or move it away.")
         Store(store)  # a wrong address is told now, not at the first sync
         place.create()
-        Identity.create(address, place.keys)
+        # the settings come last, as they make the folder a datasite: what a crash cut off is done again from its start
+        keys = Identity.load(address, place.keys) if place.keys.exists() else Identity.create(address, place.keys)
+        state = State(place.state)
+        try:
+            if state.audit.size == 0:
+                state.audit.record(Kind.CREATED, hospital=address, fingerprint=keys.public.fingerprint)
+        finally:
+            state.close()
         write_settings(place.path, address, name, store)
-        site = cls(place.path)
-        site.state.audit.record(Kind.CREATED, hospital=address, fingerprint=site.fingerprint)
-        return site
+        return cls(place.path)
 
     @classmethod
     @contextmanager
