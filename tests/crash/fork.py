@@ -8,10 +8,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 Work = Callable[[], None]
+Where = Callable[[CodeType], bool]  # whether the lines of this function count
 
 
 class ChildFailed(Exception):
@@ -24,20 +25,20 @@ def in_child(work: Work) -> None:
         raise ChildFailed(f"the work ended with {status}")
 
 
-def killed_at(work: Work, line: int, files: tuple[str, ...]) -> bool:
-    """Does the work in a process that is killed before the `line`-th line (counted from 1) it runs in `files` (path
-    prefixes), in whatever thread. False when it was done before. Raises ChildFailed."""
-    status = _fork(lambda: _traced(work, line, files))
+def killed_at(work: Work, line: int, where: Where) -> bool:
+    """Does the work in a process that is killed before the `line`-th line (counted from 1) that counts, in whatever
+    thread. False when it was done before. Raises ChildFailed."""
+    status = _fork(lambda: _traced(work, line, where))
     if status not in (0, -signal.SIGKILL):
         raise ChildFailed(f"the work ended with {status} before its line {line}")
     return status != 0
 
 
-def lines_of(work: Work, files: tuple[str, ...]) -> int:
-    """How many lines the work runs in `files`, all threads together."""
+def lines_of(work: Work, where: Where) -> int:
+    """How many lines that count the work runs, all threads together."""
     read, write = os.pipe()
     try:
-        counter = _Counter(0, files)
+        counter = _Counter(0, where)
 
         def counted() -> None:
             counter.install()
@@ -55,15 +56,15 @@ def lines_of(work: Work, files: tuple[str, ...]) -> int:
 class _Counter:
     """A trace function that counts lines and kills its process at one of them (0: at none)."""
 
-    def __init__(self, line: int, files: tuple[str, ...]) -> None:
-        self.seen, self._line, self._files = 0, line, files
+    def __init__(self, line: int, where: Where) -> None:
+        self.seen, self._line, self._where = 0, line, where
 
     def install(self) -> None:
         threading.settrace(self)
         sys.settrace(self)
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        return self._count if frame.f_code.co_filename.startswith(self._files) else None
+        return self._count if self._where(frame.f_code) else None
 
     def _count(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
@@ -73,8 +74,8 @@ class _Counter:
         return self._count
 
 
-def _traced(work: Work, line: int, files: tuple[str, ...]) -> None:
-    _Counter(line, files).install()
+def _traced(work: Work, line: int, where: Where) -> None:
+    _Counter(line, where).install()
     work()
 
 

@@ -1,4 +1,4 @@
-"""The critical sections of single parts, each killed at every line: decisions, answers, vault, journal, exports, keys."""
+"""Critical sections of single parts, each killed at every line: decisions, answers, vault, journal, exports, keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from datasites.datasite import Datasite
 from datasites.state import AnsweredRound, State, now
 from datasites.wire import quarantine
 from datasites.wire.canonical import sha256
-
 from datasites.wire.decision import Decision, SignedDecision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity

@@ -8,15 +8,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 
 import datasites
 import policies
 import researcher
-from tests.crash.fork import in_child, killed_at, lines_of
+from tests.crash.fork import Where, in_child, killed_at, lines_of
 
-OURS = tuple(f"{Path(str(package.__file__)).parent}/" for package in (datasites, policies, researcher))
+_OURS = tuple(f"{Path(str(package.__file__)).parent}/" for package in (datasites, policies, researcher))
 LOST, DOUBLED, HALF, MESS = "lost", "doubled", "half-written", "upset"
 Problem = tuple[str, str]  # one of these four, and a sentence
+
+
+def ours(code: CodeType) -> bool:
+    """Every function of this project."""
+    return code.co_filename.startswith(_OURS)
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Section:
     again: what people or the agent do after a crash; run to its end after each kill.
     check: what is wrong; called after the kill (`final` False: nothing half-written, nothing that was said is lost)
     and after `again` (`final` True: everything is there once).
-    files: path prefixes of the code whose lines are the points.
+    where: the functions whose lines are the points.
     """
 
     name: str
@@ -35,7 +41,7 @@ class Section:
     work: Callable[[Path], None]
     again: Callable[[Path], None]
     check: Callable[[Path, bool], list[Problem]]
-    files: tuple[str, ...] = OURS
+    where: Where = ours
 
 
 @dataclass
@@ -73,14 +79,14 @@ def hold(section: Section, root: Path, most: int, dice: random.Random) -> Iterat
     in_child(lambda: section.prepare(folder))  # at the very place where it will be used
     shutil.rmtree(template)
     shutil.copytree(folder, template, symlinks=True)
-    outcome.points = lines_of(lambda: section.work(folder), section.files)
+    outcome.points = lines_of(lambda: section.work(folder), section.where)
     step = max(1.0, outcome.points / most)
     start = dice.uniform(0, step) if step > 1 else 0.0
     for line in sorted({1 + int(start + step * i) for i in range(most)}):
         if line > outcome.points:
             break
         fresh()
-        outcome.killed += killed_at(lambda: section.work(folder), line, section.files)
+        outcome.killed += killed_at(lambda: section.work(folder), line, section.where)
         found = section.check(folder, False)
         in_child(lambda: section.again(folder))
         found += section.check(folder, True)
