@@ -54,19 +54,24 @@ class Agent:
         with self._alone():
             self._identity = Identity.load(self.settings.email, self.home.keys)
             try:
-                while not self.stopping.is_set():
-                    try:
-                        self._open()
-                    except PASSING as problem:
-                        self._met(problem)
-                        self.stopping.wait(self.settings.sync_seconds)
-                    else:
-                        self._serve_audited()
+                while not (opened := self._open()) and not self.stopping.wait(self.settings.sync_seconds):
+                    pass
+                if opened:
+                    self._serve_audited()
             finally:
                 self.home.heartbeat.unlink(missing_ok=True)
 
-    def _open(self) -> None:
-        """Everything that needs the store and the disk, up to the log's entry that the agent has started."""
+    def _open(self) -> bool:
+        """Whether all that needs the store and the disk is there, up to the log's entry that the agent has started."""
+        try:
+            self._prepare()
+        except PASSING as problem:
+            self._met(problem)
+            return False
+        self._trouble.over()
+        return True
+
+    def _prepare(self) -> None:
         home, settings = self.home, self.settings
         finish_interrupted_sync(home, settings.email)
         self._client = login(settings.email, home, settings.store, "owner", settings.store_options)

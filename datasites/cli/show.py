@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from datasites.approval.packet import Packet
 from datasites.audit.witness import witnessed
 from datasites.catalog.registry import Registry
 from datasites.datasite import Datasite
-from datasites.state import State, now
+from datasites.state import State
 from datasites.wire import quarantine
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
@@ -103,6 +103,8 @@ def status(site: Datasite, *, as_json: bool) -> None:
     console = _console()
     agent = "[green]serving[/]" if content["agent"] else "[red]not running[/] (start it: wardround datasite serve)"
     console.print(f"[bold]{escape(content['name'] or content['email'])}[/] ({content['email']}), agent {agent}")
+    if content["trouble"]:
+        console.print(f"[yellow]what keeps it from its work:[/] {escape(content['trouble'])}")
     console.print(f"fingerprint {content['fingerprint']}")
     console.print(f"tables: {', '.join(content['tables']) or 'none'}; peers: {', '.join(content['peers']) or 'none'}")
     if content["studies"]:
@@ -126,6 +128,7 @@ def _status(site: Datasite) -> dict[str, Any]:
         "name": site.settings.name,
         "fingerprint": site.fingerprint,
         "agent": _alive(site.home.heartbeat),
+        "trouble": _trouble(site.home.heartbeat),
         "tables": Registry(site.home.datasets).names(),
         "peers": PinnedPeers(site.home.peers).accepted(),
         "studies": [_progress(signed.decision, site.state) for signed in site.state.current_decisions()],
@@ -151,7 +154,15 @@ def _progress(decision: Decision, state: State) -> dict[str, Any]:
 
 def _alive(heartbeat: Path) -> bool:
     try:
-        at = datetime.fromisoformat(json.loads(heartbeat.read_bytes())["at"])
-    except (OSError, ValueError, KeyError):
+        touched = heartbeat.stat().st_mtime  # on a full disk the agent can do no more than touch it
+    except OSError:
         return False
-    return (now() - at).total_seconds() < _ALIVE_SECONDS
+    return time.time() - touched < _ALIVE_SECONDS
+
+
+def _trouble(heartbeat: Path) -> str:
+    """What keeps the running agent from its work."""
+    try:
+        return str(json.loads(heartbeat.read_bytes()).get("problem", "")) if _alive(heartbeat) else ""
+    except (OSError, ValueError):
+        return "It cannot write to its home: is the disk full?"

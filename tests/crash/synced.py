@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
@@ -88,9 +89,35 @@ def _job() -> str:
     return "study"
 
 
-# templates, each one step further than the one before
+# templates, each one step further than the one before; each is made once
+
+Step = Callable[[Path], None]
 
 
+def _after(before: Step) -> Callable[[Step], Step]:
+    """Makes of a step the template that is there after `before` and the step."""
+
+    def stage(step: Step) -> Step:
+        def prepare(folder: Path) -> None:
+            kept = folder.parent.parent / "stages" / step.__name__
+            if not kept.exists():
+                before(folder)
+                step(folder)
+                (folder / "said").unlink(missing_ok=True)
+                shutil.copytree(folder, kept)
+            else:
+                shutil.copytree(kept, folder, dirs_exist_ok=True)
+
+        return prepare
+
+    return stage
+
+
+def _nothing(folder: Path) -> None:
+    """An empty folder."""
+
+
+@_after(_nothing)
 def _open(folder: Path) -> None:
     """A datasite, and a researcher who asks to be its peer."""
     store = f"file://{folder}/store"
@@ -102,46 +129,43 @@ def _open(folder: Path) -> None:
     _connect(folder)
 
 
+@_after(_open)
 def _published(folder: Path) -> None:
-    _open(folder)
     _publish(folder)
-    (folder / "said").unlink()
 
 
+@_after(_published)
 def _peers(folder: Path) -> None:
-    _published(folder)
     _trust(folder)
-    (folder / "said").unlink()
     look(folder)
     federation = _connect(folder)
     rehearsal = rehearse(_study(), federation.datasets("stays"))
     (folder / "rehearsal").write_bytes(pickle.dumps(rehearsal))
 
 
+@_after(_peers)
 def _submitted(folder: Path) -> None:
-    _peers(folder)
     _submit(folder)
-    (folder / "said").unlink()
 
 
+@_after(_submitted)
 def _seen(folder: Path) -> None:
-    _submitted(folder)
     look(folder)
 
 
+@_after(_seen)
 def _decided(folder: Path) -> None:
-    _seen(folder)
     _site(folder).approve(_job())
 
 
+@_after(_decided)
 def _told(folder: Path) -> None:
-    _decided(folder)
     look(folder)
 
 
+@_after(_told)
 def _asked(folder: Path) -> None:
     """A study that was approved and revoked, and a round of it that waits for an answer."""
-    _told(folder)
     federation = _connect(folder)
     submission, site = federation.submission("study"), _site(folder)
     site.revoke(_job(), reason="Stop.")
