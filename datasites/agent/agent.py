@@ -126,8 +126,8 @@ class Agent:
             log.exception("the sync failed")
         else:
             self._cut_off = False
-            self._trouble.over()
-            self._beat()
+            if self._beat():
+                self._trouble.over()
 
     def _sync(self) -> bool:
         """Whether a decision left more to send."""
@@ -152,15 +152,20 @@ class Agent:
 
     def _met(self, problem: Exception) -> None:
         self._trouble.met(problem)
-        self._beat()
+        self._beat(self._trouble.now)
 
-    def _beat(self) -> None:
-        content = {"pid": os.getpid(), "at": now().isoformat(), "problem": self._trouble.now}
+    def _beat(self, problem: str = "") -> bool:
+        """Tells that the agent runs; whether its disk took it."""
+        content = {"pid": os.getpid(), "at": now().isoformat(), "problem": problem}
         try:
             write_atomically(self.home.heartbeat, json.dumps(content).encode())
-        except OSError:  # a full disk still takes the time of what is there
+        except OSError as error:  # a full disk still takes the time of what is there
             with contextlib.suppress(OSError):
                 os.utime(self.home.heartbeat)
+            if not problem:
+                self._trouble.met(error)
+            return False
+        return True
 
     def _audit(self) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from datasites.wire.peers import PinnedPeers
 from datasites.wire.witness import Verdict
 
 _ALIVE_SECONDS = 30
+_LATE_SECONDS = 5
+_FULL = "It cannot write to its home: the disk is full, or fails."
 
 
 def _console() -> Console:
@@ -162,7 +165,11 @@ def _alive(heartbeat: Path) -> bool:
 
 def _trouble(heartbeat: Path) -> str:
     """What keeps the running agent from its work."""
+    if not _alive(heartbeat):
+        return ""
     try:
-        return str(json.loads(heartbeat.read_bytes()).get("problem", "")) if _alive(heartbeat) else ""
-    except (OSError, ValueError):
-        return "It cannot write to its home: is the disk full?"
+        content, touched = json.loads(heartbeat.read_bytes()), heartbeat.stat().st_mtime
+        written = datetime.fromisoformat(content["at"]).timestamp()
+    except (OSError, ValueError, KeyError):
+        return _FULL
+    return _FULL if touched - written > _LATE_SECONDS else str(content.get("problem", ""))

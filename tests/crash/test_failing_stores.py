@@ -4,18 +4,18 @@ lost or doubled, and all goes on by itself when it works again."""
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import researcher as wr
+from datasites.cli.show import _status
 from policies.errors import Unavailable
 from tests.crash.model import Memory, replies_problems, site_problems
 from tests.support.disks import Disk, small_disk
 from tests.support.faulty import Faulty, before
-from tests.support.federation import PATIENCE, WARDROUND, Hospital, World, expected_state, same_bits, wait_for
+from tests.support.federation import PATIENCE, Hospital, World, expected_state, same_bits, wait_for
 from tests.support.s3 import S3, serve_s3
 
 pytestmark = pytest.mark.slow
@@ -62,19 +62,13 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Fa
 
 def trouble(hospital: Hospital) -> str:
     """What `wardround datasite status` says that keeps the agent from its work."""
-    argv = [*WARDROUND, "status", "--json", "--home", str(hospital.home.path)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
-    assert "Traceback" not in done.stderr
-    assert done.returncode in (0, 4)
-    if done.returncode:
-        return done.stderr
-    content = json.loads(done.stdout)
+    content = _status(hospital.datasite)
     return str(content["trouble"]) if content["agent"] else "not running"
 
 
 def told(hospital: Hospital, sentence: str) -> None:
     wait_for(lambda: sentence in hospital.log.read_text(), f"the agent to say: {sentence}")
-    wait_for(lambda: sentence in trouble(hospital), f"the status to say: {sentence}", pause=0.5)
+    wait_for(lambda: sentence in trouble(hospital), f"the status to say: {sentence}", pause=0.1)
 
 
 def goes_on(world: World, study: wr.Submission) -> None:
@@ -83,7 +77,7 @@ def goes_on(world: World, study: wr.Submission) -> None:
     numbers = list(range(1, ROUNDS + 1))
     assert same_bits(result.parameters, expected_state([h.table for h in world.hospitals], numbers))
     for hospital in world.hospitals:
-        wait_for(lambda h=hospital: trouble(h) == "", "the status to be good", pause=0.5)
+        wait_for(lambda h=hospital: trouble(h) == "", "the status to be good", pause=0.1)
         assert [a.number for a in hospital.datasite.state.answers(study.digest)] == [*numbers, ROUNDS + 1]
         assert "Traceback" not in hospital.log.read_text()
         hospital.wait_until_serving()  # the very process that was started first

@@ -37,11 +37,12 @@ class Faulty:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            if self.mode == "drop":
+            mode = self.mode
+            if mode == "drop":
                 return
-            if self.mode in ("500", "503"):
+            if mode in ("500", "503"):
                 client.recv(65536)
-                client.sendall(_ERROR % int(self.mode))
+                client.sendall(_ERROR % int(mode))
                 return
             with socket.create_connection(self._target) as server:
                 answers = threading.Thread(target=self._copy, args=(server, client, True), daemon=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from syft.sync.events.file_change_event import FileChangeEvent, FileChangeEventsMessage
+from syft.sync.events.file_change_event import FileChangeEvent, FileChangeEventsMessage, FileChangeEventsMessageFileName
 
 from datasites.wire.home import Home
 from datasites.wire.noted import finish_interrupted_fetch
@@ -35,7 +35,7 @@ def note(home: Home, path: Path, content: str, at: float) -> Path:
         timestamp=at,
         is_deleted=False,
     )
-    message = FileChangeEventsMessage(events=[event], timestamp=at)
+    message = FileChangeEventsMessage(events=[event], message_filepath=FileChangeEventsMessageFileName(timestamp=at))
     file = home.path / "syftbox-event-messages" / message.message_filepath.as_string()
     file.write_text(message.model_dump_json())
     return file
