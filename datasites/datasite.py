@@ -99,8 +99,9 @@ class Datasite:
         rows = Registry(self.home.datasets).add(RegisteredTable(source, described, ignore_other_columns))
         name, digest = described.table.name, described.digest
         self.state.audit.record(Kind.PUBLISHED, dataset=name, dictionary=digest)  # first: nothing is shown unrecorded
+        client = self._client  # made before the lock is taken, which it takes itself
         with self.home.syft_tree():
-            publish_twin(self._client, self.identity, self.settings.name, described, seed)
+            publish_twin(client, self.identity, self.settings.name, described, seed)
         return rows
 
     # researchers
@@ -199,8 +200,10 @@ class Datasite:
     @cached_property
     def _client(self) -> Any:
         # Syft takes a second to import, so only what needs the store does
+        from datasites.agent.recovery import finish_interrupted_sync
         from datasites.wire.login import login
 
+        finish_interrupted_sync(self.home, self.settings.email)  # what an earlier command, or the agent, left half-done
         return login(self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options)
 
     @property

@@ -43,6 +43,7 @@ class Agent:
         self.stopping = threading.Event()
         self._sessions: dict[str, StudySession] = {}
         self._told: set[str] = set()
+        self._welcomed: set[str] = set()
         self._trouble = Trouble("the agent")
         self._cut_off = True  # the last sync, or that of a process before this one
 
@@ -136,11 +137,15 @@ class Agent:
             if missing:
                 connection_of(self._client).drop_received()
             self._client.sync(force_download_peer_state=True)
-            if missing:
+            welcome = set(self._office.peers.accepted()) - self._welcomed
+            for peer in sorted(welcome):  # an acceptance that was cut off is finished: mock twins, and a box for jobs
+                self._client.approve_peer_request(peer, verbose=False)
+            if missing or welcome:
                 hashes = self._client.sync_engine.datasite_owner_syncer.event_cache.file_hashes
                 self._sent.forget(missing, hashes)
                 self._client.sync(force_download_peer_state=True)
             self._sent.mark()
+            self._welcomed |= welcome
         changed = False
         for one in self._office.received():
             if isinstance(one, BadSubmission):

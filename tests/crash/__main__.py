@@ -65,7 +65,7 @@ def _sections(root: Path, given: argparse.Namespace, table: Table, problems: Cou
     """Every line of every critical section; returns how many kills there were."""
     kills, dice = 0, random.Random(given.seed)
     parts = [(section, given.lines) for section in pieces.SECTIONS]
-    parts += [(section, given.synced) for section in synced.SECTIONS]
+    parts += [(section, given.synced) for section in synced.SECTIONS if given.synced]
     for section, most in parts:
         outcome = None
         with console.status(section.name) as status:
