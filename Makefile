@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo federation test attack lint bench clean
+.PHONY: help demo federation test attack crash lint bench clean
 
 help:
 	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
@@ -13,6 +13,7 @@ help:
 	@echo "make test        lint, types, import contracts and tests"
 	@echo "make attack      every attack, and a table of what was tried and what held"
 	@echo "make bench       all benchmarks; ONLY=round_overhead for one"
+	@echo "make crash       kill -9 at 200 random points and at every line that matters; RUNS=200 SEED=0"
 	@echo "make clean       remove the environment and what the demo wrote"
 
 # torch comes first: what depends on it would otherwise bring a build of several gigabytes
@@ -44,6 +45,9 @@ attack: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ONLY)
+
+crash: $(STAMP)
+	$(BIN)/python -m tests.crash $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) .venv-flower demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -59,11 +59,16 @@ class Datasite:
             raise Refused(f"There is a datasite in {place.path} already.", "Choose another folder, or move it away.")
         Store(store)  # a wrong address is told now, not at the first sync
         place.create()
-        Identity.create(address, place.keys)
+        # the settings come last, as they make the folder a datasite: what a crash cut off is done again from its start
+        keys = Identity.load(address, place.keys) if place.keys.exists() else Identity.create(address, place.keys)
+        state = State(place.state)
+        try:
+            if state.audit.size == 0:
+                state.audit.record(Kind.CREATED, hospital=address, fingerprint=keys.public.fingerprint)
+        finally:
+            state.close()
         write_settings(place.path, address, name, store)
-        site = cls(place.path)
-        site.state.audit.record(Kind.CREATED, hospital=address, fingerprint=site.fingerprint)
-        return site
+        return cls(place.path)
 
     @classmethod
     @contextmanager
@@ -104,8 +109,9 @@ class Datasite:
         rows = Registry(self.home.datasets).add(RegisteredTable(source, described, ignore_other_columns))
         name, digest = described.table.name, described.digest
         self.state.audit.record(Kind.PUBLISHED, dataset=name, dictionary=digest)  # first: nothing is shown unrecorded
+        client = self._client  # made before the lock is taken, which it takes itself
         with self.home.syft_tree():
-            publish_twin(self._client, self.identity, self.settings.name, described, seed)
+            publish_twin(client, self.identity, self.settings.name, described, seed)
         return rows
 
     # researchers
@@ -271,8 +277,10 @@ class Datasite:
     @cached_property
     def _client(self) -> Any:
         # Syft takes a second to import, so only what needs the store does
+        from datasites.agent.recovery import finish_interrupted_sync
         from datasites.wire.login import login
 
+        finish_interrupted_sync(self.home, self.settings.email)  # what an earlier command, or the agent, left half-done
         return login(self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options)
 
     @property

@@ -22,6 +22,8 @@ class DatasiteHome(Home):
     |---|---|
     | datasite.toml | settings |
     | identity.json, peers.json | keys, and the pinned keys of peers |
+    | agent.json | the running agent: its process, and what keeps it from its work |
+    | sent.json | which of Syft's messages have reached the store |
     | state.db | decisions, answered rounds, the privacy ledger and the audit log |
     | datasets/NAME.json | registered tables: source and dictionary |
     | approved/DIGEST/ | the approved bytes of a study, and nothing else |
@@ -52,6 +54,10 @@ class DatasiteHome(Home):
     @property
     def lock(self) -> Path:
         return self.path / "agent.lock"
+
+    @property
+    def sent(self) -> Path:
+        return self.path / "sent.json"
 
     @property
     def heartbeat(self) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from datasites.audit.entry import Kind, Value
 from datasites.audit.log import SCHEMA as AUDIT_SCHEMA
-from datasites.audit.log import AuditLog
+from datasites.audit.log import AuditLog, plain_errors
 from datasites.ledger.rows import SCHEMA as LEDGER_SCHEMA
 from datasites.ledger.store import Ledger
 from datasites.wire.canonical import sha256
@@ -77,17 +77,18 @@ class AnsweredRound:
 
 
 class State:
-    """Safe for the agent's threads and for several processes at once."""
+    """Safe for the agent's threads and for several processes at once. All raise Unavailable when the disk fails."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()  # entered again by what reads inside a transaction
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level="IMMEDIATE")
-        path.chmod(0o600)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA + AUDIT_SCHEMA + LEDGER_SCHEMA)
-        self.audit = AuditLog(self._db, self._lock)
-        self.ledger = Ledger(self._db, self._lock, self.audit)
+        with plain_errors("opened"):
+            self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level="IMMEDIATE")
+            path.chmod(0o600)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA + AUDIT_SCHEMA + LEDGER_SCHEMA)
+        lock = threading.RLock()  # entered again by what reads inside a transaction
+        self.audit = AuditLog(self._db, lock)
+        self.ledger = Ledger(self._db, lock, self.audit)
 
     def close(self) -> None:
         self._db.close()
@@ -100,8 +101,8 @@ class State:
         policy: the digest of the one in force, if there is a usable one.
         """
         decision, document = signed.decision, signed.model_dump_json()
-        with self._lock, self._db:
-            self._db.execute("INSERT INTO decisions VALUES (?, ?, ?)", (decision.study, decision.number, document))
+        with self.audit.transaction() as db:
+            db.execute("INSERT INTO decisions VALUES (?, ?, ?)", (decision.study, decision.number, document))
             self.audit.add(
                 Kind.DECIDED,
                 study=decision.study,
@@ -116,8 +117,7 @@ class State:
     def decisions(self, study: str | None = None) -> list[SignedDecision]:
         """All decisions, oldest first."""
         query = "SELECT document FROM decisions WHERE ?1 IS NULL OR study = ?1 ORDER BY study, number"
-        with self._lock:
-            rows = self._db.execute(query, (study,)).fetchall()
+        rows = self.audit.rows(query, study)
         return [SignedDecision.model_validate_json(row[0]) for row in rows]
 
     def decision(self, study: str) -> SignedDecision | None:
@@ -134,8 +134,8 @@ class State:
     def record_excerpt(self, signed: SignedExcerpt) -> None:
         """Raises sqlite3.IntegrityError when another excerpt took this number at the same moment."""
         excerpt, document = signed.excerpt, signed.model_dump_json()
-        with self._lock, self._db:
-            self._db.execute("INSERT INTO excerpts VALUES (?, ?, ?)", (excerpt.study, excerpt.number, document))
+        with self.audit.transaction() as db:
+            db.execute("INSERT INTO excerpts VALUES (?, ?, ?)", (excerpt.study, excerpt.number, document))
             self.audit.add(
                 Kind.EXCERPT_RELEASED,
                 study=excerpt.study,
@@ -147,16 +147,15 @@ class State:
     def excerpts(self, study: str) -> list[SignedExcerpt]:
         """Those released to the study's researcher, oldest first."""
         query = "SELECT document FROM excerpts WHERE study = ? ORDER BY number"
-        with self._lock:
-            rows = self._db.execute(query, (study,)).fetchall()
+        rows = self.audit.rows(query, study)
         return [SignedExcerpt.model_validate_json(row[0]) for row in rows]
 
     # rounds
 
     def record_answer(self, study: str, answer: AnsweredRound) -> None:
         """Raises sqlite3.IntegrityError when the round has an answer already."""
-        with self._lock, self._db:
-            self._db.execute(
+        with self.audit.transaction() as db:
+            db.execute(
                 "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
                 (
                     study,
@@ -170,7 +169,7 @@ class State:
                     answer.seconds,
                 ),
             )
-            self._db.execute(
+            db.execute(
                 "UPDATE rounds SET reply = NULL WHERE study = ? AND number <= ? AND posted = 1 AND reply IS NOT NULL",
                 (study, answer.number - _KEEP_REPLIES),
             )
@@ -188,8 +187,8 @@ class State:
             self.audit.add(kind, reason=answer.outcome, **fields)
 
     def mark_posted(self, study: str, number: int) -> None:
-        with self._lock, self._db:
-            self._db.execute("UPDATE rounds SET posted = 1 WHERE study = ? AND number = ?", (study, number))
+        with self.audit.transaction() as db:
+            db.execute("UPDATE rounds SET posted = 1 WHERE study = ? AND number = ?", (study, number))
 
     def answers(self, study: str) -> list[AnsweredRound]:
         """All answered rounds of a study, oldest first, without the bytes of the replies."""
@@ -206,27 +205,22 @@ class State:
 
     def last_round(self, study: str) -> int:
         """The highest answered round, 0 for none."""
-        with self._lock:
-            row = self._db.execute("SELECT max(number) FROM rounds WHERE study = ?", (study,)).fetchone()
-        return row[0] or 0
+        return self.audit.rows("SELECT max(number) FROM rounds WHERE study = ?", study)[0][0] or 0
 
     def used(self, study: str) -> tuple[int, int]:
         """(rounds trained, states evaluated) so far."""
         query = "SELECT coalesce(sum(fit), 0), coalesce(sum(evaluate), 0) FROM rounds WHERE study = ?"
-        with self._lock:
-            fits, evaluations = self._db.execute(query + " AND outcome = 'released'", (study,)).fetchone()
+        fits, evaluations = self.audit.rows(query + " AND outcome = 'released'", study)[0]
         return fits, evaluations
 
     def failed(self, study: str, since: datetime) -> int:
         """How many runs have ended without a result since then, for a reason that the study's code can bring about."""
         query = "SELECT outcome FROM rounds WHERE study = ? AND answered_at >= ?"
-        with self._lock:
-            rows = self._db.execute(query, (study, since.isoformat())).fetchall()
+        rows = self.audit.rows(query, study, since.isoformat())
         return sum(outcome not in _NOT_THE_CODES for (outcome,) in rows)
 
     def _answers(self, query: str, *values: object) -> list[AnsweredRound]:
-        with self._lock:
-            rows = self._db.execute(query, values).fetchall()
+        rows = self.audit.rows(query, *values)
         return [
             AnsweredRound(
                 number=row[1],

@@ -14,6 +14,7 @@ import pandas as pd
 from datasites.wire.home import Home
 from datasites.wire.identity import Identity, check_email
 from datasites.wire.login import connection_of, login
+from datasites.wire.noted import finish_interrupted_fetch
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
@@ -58,6 +59,7 @@ def connect(
     folder.create()
     if not folder.keys.exists():
         Identity.create(address, folder.keys)
+    finish_interrupted_fetch(folder)
     return Federation(str(content.get("name", path.stem)), address, folder, str(content["store"]), options, hospitals)
 
 

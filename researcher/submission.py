@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -162,17 +163,19 @@ class Submission:
         return files
 
     def _send_one(self, hospital: str, package: Path) -> None:
+        """Sending the same job again is safe: the hospital refuses what it has already."""
         client = self.federation.client
+        manager, whole = client.job_client.manager, self.folder / "jobs" / hospital
+        folder = manager.submission_dir(manager.new_submission_ref(hospital, self.manifest.job_name))
         with quiet():
-            try:
-                folder = client.job_client.submit_python_job(
+            if not whole.exists():  # else it was made before, and may have been sent
+                shutil.rmtree(folder, ignore_errors=True)  # what was cut off
+                client.job_client.submit_python_job(
                     hospital, str(package), job_name=self.manifest.job_name, entrypoint=ENTRY
                 )
-            except FileExistsError:  # sent before; the hospital refuses what it has already, so sending again is safe
-                ref = client.job_client.manager.new_submission_ref(hospital, self.manifest.job_name)
-                folder = client.job_client.manager.submission_dir(ref)
-            if not self.manifest.files:
-                (folder / "code" / ENTRY).unlink(missing_ok=True)
+                if not self.manifest.files:
+                    (folder / "code" / ENTRY).unlink(missing_ok=True)
+                write_atomically(whole, b"")
             client.sync_engine.push_job_files(folder)
 
     def _read_decision(self, hospital: str) -> SignedDecision | None:

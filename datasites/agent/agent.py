@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from datasites.agent.recovery import finish_interrupted_sync
+from datasites.agent.recovery import Sent, finish_interrupted_sync
 from datasites.agent.session import StudySession
+from datasites.agent.trouble import PASSING, Trouble
 from datasites.agent.workbench import Workbench
 from datasites.approval.office import Office
 from datasites.approval.submissions import BadSubmission, Submission
@@ -25,7 +26,7 @@ from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.login import connection_of, login
 from datasites.wire.quiet import quiet
-from policies.errors import Refused, Unavailable, WardroundError
+from policies.errors import Refused, WardroundError
 
 log = logging.getLogger(__name__)
 _DECISION_SECONDS = 0.2  # how soon an approval given in another process is acted on
@@ -41,31 +42,53 @@ class Agent:
         self.stopping = threading.Event()
         self._sessions: dict[str, StudySession] = {}
         self._told: set[str] = set()
+        self._welcomed: set[str] = set()
+        self._trouble = Trouble("the agent")
+        self._cut_off = True  # the last sync, or that of a process before this one
 
     def serve(self) -> None:
         """Runs until `stopping` is set. Raises Unavailable where no study can be confined, and Refused when another
-        agent serves this home, or when its audit log is not what the hospital has shown of it before."""
+        agent serves this home, or when its audit log is not what the hospital has shown of it before. A store that is
+        away, or a full disk, is waited for."""
         default_sandbox(private=True)  # tried now, and not in the first round
         with self._alone():
             self._identity = Identity.load(self.settings.email, self.home.keys)
-            finish_interrupted_sync(self.home, self.settings.email)
-            self._client = login(
-                self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options
-            )
-            self._store = connection_of(self._client).store
-            self._state = State(self.home.state)
-            self._office = Office(self.home, self._identity, self._client.job_client, self._state)
             try:
-                self._serve_audited()
+                while not (opened := self._open()) and not self.stopping.wait(self.settings.sync_seconds):
+                    pass
+                if opened:
+                    self._serve_audited()
             finally:
-                self._state.close()
                 self.home.heartbeat.unlink(missing_ok=True)
 
+    def _open(self) -> bool:
+        """Whether all that needs the store and the disk is there, up to the log's entry that the agent has started."""
+        try:
+            self._prepare()
+        except PASSING as problem:
+            self._met(problem)
+            return False
+        self._trouble.over()
+        return True
+
+    def _prepare(self) -> None:
+        home, settings = self.home, self.settings
+        finish_interrupted_sync(home, settings.email)
+        self._client = login(settings.email, home, settings.store, "owner", settings.store_options)
+        self._store = connection_of(self._client).store
+        self._sent = Sent(home)
+        self._state = State(home.state)
+        try:
+            self._office = Office(home, self._identity, self._client.job_client, self._state)
+            audit, seconds = self._state.audit, settings.audit_seconds
+            self._auditor = Auditor(self._identity, audit, self._store, self._keys_of, home.quarantine, seconds)
+            self._auditor.start()
+            self._state.ledger.recover()  # and first compares it with the audit log
+        except BaseException:
+            self._state.close()
+            raise
+
     def _serve_audited(self) -> None:
-        home, seconds = self.home, self.settings.audit_seconds
-        self._auditor = Auditor(self._identity, self._state.audit, self._store, self._keys_of, home.quarantine, seconds)
-        self._auditor.start()
-        self._state.ledger.recover()  # and first compares it with the audit log
         log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
         try:
             self._loop()
@@ -73,6 +96,7 @@ class Agent:
             for session in self._sessions.values():
                 session.finish()
             self._auditor.stop()
+            self._state.close()
 
     def _loop(self) -> None:
         since_sync = self.settings.sync_seconds
@@ -80,7 +104,10 @@ class Agent:
             if since_sync >= self.settings.sync_seconds:
                 since_sync = 0.0
                 self._look()
-            self._match_sessions()
+            try:
+                self._match_sessions()
+            except PASSING as problem:
+                self._met(problem)
             self._audit()
             self.stopping.wait(_DECISION_SECONDS)
             since_sync += _DECISION_SECONDS
@@ -89,19 +116,36 @@ class Agent:
         """Syncs with the store and puts Syft's view right. Whatever goes wrong is tried again at the next look: rounds
         and revocations must not wait for it."""
         try:
+            if self._cut_off:
+                finish_interrupted_sync(self.home, self.settings.email)
+            self._cut_off = True
             if self._sync():
                 self._sync()  # what a decision changed is told at once
-        except Unavailable as problem:
-            log.warning("%s", problem)
+        except PASSING as problem:
+            self._met(problem)
         except Exception:  # the outermost loop: Syft may fail in ways of its own
             log.exception("the sync failed")
         else:
-            self._beat()
+            self._cut_off = False
+            if self._beat():
+                self._trouble.over()
 
     def _sync(self) -> bool:
         """Whether a decision left more to send."""
         with self.home.syft_tree(), quiet():
+            missing = self._sent.missing()  # noted by a sync that was cut off, or by a command beside this agent
+            if missing:
+                connection_of(self._client).drop_received()
             self._client.sync(force_download_peer_state=True)
+            welcome = set(self._office.peers.accepted()) - self._welcomed
+            for peer in sorted(welcome):  # an acceptance that was cut off is finished: mock twins, and a box for jobs
+                self._client.approve_peer_request(peer, verbose=False)
+            if missing or welcome:
+                hashes = self._client.sync_engine.datasite_owner_syncer.event_cache.file_hashes
+                self._sent.forget(missing, hashes)
+                self._client.sync(force_download_peer_state=True)
+            self._sent.mark()
+            self._welcomed |= welcome
         changed = False
         for one in self._office.received():
             if isinstance(one, BadSubmission):
@@ -112,8 +156,22 @@ class Agent:
                 changed |= self._office.follow(one)
         return changed
 
-    def _beat(self) -> None:
-        write_atomically(self.home.heartbeat, json.dumps({"pid": os.getpid(), "at": now().isoformat()}).encode())
+    def _met(self, problem: Exception) -> None:
+        self._trouble.met(problem)
+        self._beat(self._trouble.now)
+
+    def _beat(self, problem: str = "") -> bool:
+        """Tells that the agent runs; whether its disk took it."""
+        content = {"pid": os.getpid(), "at": now().isoformat(), "problem": problem}
+        try:
+            write_atomically(self.home.heartbeat, json.dumps(content).encode())
+        except OSError as error:  # a full disk still takes the time of what is there
+            with contextlib.suppress(OSError):
+                os.utime(self.home.heartbeat)
+            if not problem:
+                self._trouble.met(error)
+            return False
+        return True
 
     def _audit(self) -> None:
         try:
@@ -170,7 +228,7 @@ class Agent:
         session.start()
         log.info("study %s is open for rounds", manifest.job_name)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         with self.home.lock.open("w") as handle:
             try:

@@ -1,19 +1,21 @@
-"""Finishes what `kill -9` cut off in Syft's sync, which notes a submission's events and then writes its files one by
-one. Syft alone would take the files it had not written yet for deleted ones, and the submission would be lost.
+"""Finishes what a crash, or a store or disk that failed, cut off in Syft's sync.
+
+Syft notes a submission's events and then writes its files one by one: alone it would take the files it had not written
+yet for deleted ones, and the submission would be lost. It notes a change of the owner's tree before it sends it: what
+was not sent then would never be.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+import json
+from collections.abc import MutableMapping
 from pathlib import Path
-
-from pydantic import ValidationError
-from syft.sync.events.file_change_event import FileChangeEvent, FileChangeEventsMessage
+from typing import Any
 
 from datasites.home import DatasiteHome
+from datasites.wire.files import write_atomically
+from datasites.wire.noted import events, restore
 
-log = logging.getLogger(__name__)
 _JOBS = Path("app_data") / "job"
 
 
@@ -21,31 +23,52 @@ def finish_interrupted_sync(home: DatasiteHome, email: str) -> None:
     """To be called before Syft loads its tree. Submissions get the bytes that Syft's events say they have."""
     tree = home.syftbox / email
     with home.syft_tree():
-        noted = {event.path_in_datasite: event for event in _events(home.path / f"{home.syftbox.name}-events")}
+        noted = {event.path_in_datasite: event for event in events(_folder(home))}
         for path, event in noted.items():
-            if path.is_relative_to(_JOBS / "inbox") and not event.is_deleted and event.content is not None:
-                _restore(tree / path, event.content.encode() if isinstance(event.content, str) else event.content)
+            if path.is_relative_to(_JOBS / "inbox") and not event.is_deleted:
+                restore(tree / path, event)
         for state in (tree / _JOBS / "review").rglob("state.yaml"):
             if state.stat().st_size == 0:
                 state.unlink()  # Syft empties it before it writes it; the decision in force is written anew
 
 
-def _restore(target: Path, content: bytes) -> None:
-    if target.is_file() and target.read_bytes() == content:
-        return
-    log.warning("restoring %s, which a crash cut off", target.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
+class Sent:
+    """Which of the noted messages have reached the store, with all that they tell: those of a sync that ended well.
 
+    Kept in the datasite's home. For use within `DatasiteHome.syft_tree`.
+    """
 
-def _events(folder: Path) -> Iterator[FileChangeEvent]:
-    """All events, oldest first. A file that was cut off is dropped: its message still lies in the store."""
-    messages = []
-    for path in folder.glob("*"):
+    def __init__(self, home: DatasiteHome) -> None:
+        self._events, self._path = _folder(home), home.sent
+
+    def missing(self) -> set[str]:
+        """Noted messages that may not have been sent."""
+        return self._noted() - self._sent()
+
+    def mark(self) -> None:
+        """All that is noted now has been sent."""
+        if self.missing():
+            write_atomically(self._path, json.dumps(sorted(self._noted())).encode())
+
+    def forget(self, missing: set[str], hashes: MutableMapping[Path, Any]) -> None:
+        """Lets Syft, by its `hashes`, find the changes of these messages anew, so that the next sync sends them.
+        Sending what had been sent is harmless."""
+        for event in events(self._events, missing):
+            path = event.path_in_datasite
+            if not event.is_deleted:
+                hashes.pop(path, None)
+            elif path not in hashes:
+                hashes[path] = event.old_hash
+
+    def _noted(self) -> set[str]:
+        return {path.name for path in self._events.glob("*")}
+
+    def _sent(self) -> set[str]:
         try:
-            messages.append(FileChangeEventsMessage.model_validate_json(path.read_bytes()))
-        except ValidationError:
-            log.warning("dropping %s, which a crash cut off", path.name)
-            path.unlink()
-    for message in sorted(messages, key=lambda m: m.timestamp):
-        yield from message.events
+            return set(json.loads(self._path.read_bytes()))
+        except (FileNotFoundError, ValueError):
+            return set()
+
+
+def _folder(home: DatasiteHome) -> Path:
+    return home.path / f"{home.syftbox.name}-events"

@@ -12,6 +12,7 @@ import threading
 from datasites.agent.admission import Admission
 from datasites.agent.rounds import Interrupted, RoundRunner
 from datasites.agent.spending import Spending
+from datasites.agent.trouble import PASSING, Trouble
 from datasites.agent.workbench import Workbench
 from datasites.approval.enforcement import PolicyWatch
 from datasites.audit.entry import Kind
@@ -61,7 +62,7 @@ class StudySession(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        wait, leftovers = _QUICK_SECONDS, True
+        wait, leftovers, trouble = _QUICK_SECONDS, True, Trouble(self.name)
         try:
             while not self._ending.is_set():
                 try:
@@ -69,13 +70,14 @@ class StudySession(threading.Thread):
                         self._post_leftovers()
                         leftovers = False
                     wait = _QUICK_SECONDS if self._look() else min(wait * _GROWTH, self._longest_wait)
-                except Unavailable as problem:
-                    log.warning("%s: %s", self.name, problem)
+                    if self.closed.is_set():
+                        self._bench.clear()
+                    else:
+                        self._bench.stop_if_idle()
+                    trouble.over()
+                except PASSING as problem:
+                    trouble.met(problem)
                     wait, leftovers = self._longest_wait, True
-                if self.closed.is_set():
-                    self._bench.clear()
-                else:
-                    self._bench.stop_if_idle()
                 self._ending.wait(wait)
         except Interrupted:
             log.info("%s stops in the middle of a round; it will be run after the restart", self.name)

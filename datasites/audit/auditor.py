@@ -49,12 +49,12 @@ class Auditor:
             self._note_quarantine()
             self._own.publish(self._store)
             self._witness.look()
-        except Unavailable as problem:
+        except (Unavailable, OSError) as problem:
             log.warning("the audit log's head could not be exchanged: %s", problem)
 
     def stop(self) -> None:
-        self._audit.record(Kind.AGENT_STOPPED)
         try:
+            self._audit.record(Kind.AGENT_STOPPED)
             self._own.publish(self._store)
         except WardroundError as problem:
             log.warning("the audit log's last head was not shown: %s", problem)

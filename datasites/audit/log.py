@@ -15,6 +15,7 @@ from typing import Any
 
 from datasites.audit.entry import Kind, Value, entry_bytes
 from datasites.wire.merkle import grown, leaf_hash, root
+from policies.errors import Unavailable
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit_entries (
@@ -38,6 +39,18 @@ CREATE TRIGGER IF NOT EXISTS audit_entries_remain BEFORE DELETE ON audit_entries
 _LINES = """
 SELECT number, entry, hash FROM audit_entries JOIN audit_nodes ON level = 0 AND position = number - 1
 WHERE number > ? AND number <= ? ORDER BY number LIMIT 1000"""
+
+
+@contextmanager
+def plain_errors(what: str) -> Iterator[None]:
+    """A disk that is full or fails becomes Unavailable: nothing of the transaction is there then."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Unavailable(
+            f"The datasite's state could not be {what} ({error}).",
+            "Make room on its disk, or have it repaired; nothing was lost, trying again is safe.",
+        ) from None
 
 
 class AuditLog:
@@ -82,7 +95,7 @@ class AuditLog:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """For what must be written together with entries, by `add`. Not to be nested."""
-        with self._lock, self._db:
+        with plain_errors("written"), self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")  # a number is read before it is taken
             yield self._db
 
@@ -104,7 +117,7 @@ class AuditLog:
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a SELECT finds."""
-        with self._lock:
+        with plain_errors("read"), self._lock:
             return self._db.execute(query, values).fetchall()
 
     def lines(self, until: int) -> Iterator[tuple[bytes, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from datasites.catalog.registry import Registry
 from datasites.cli.document import draw
 from datasites.datasite import Datasite
 from datasites.release.held import held_outputs
-from datasites.state import State, now
+from datasites.state import State
 from datasites.wire import quarantine
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
@@ -30,6 +31,8 @@ from datasites.wire.witness import Verdict
 from policies.errors import InvalidInput
 
 _ALIVE_SECONDS = 30
+_LATE_SECONDS = 5
+_FULL = "It cannot write to its home: the disk is full, or fails."
 
 
 def _console() -> Console:
@@ -106,6 +109,8 @@ def status(site: Datasite, *, as_json: bool) -> None:
     console = _console()
     agent = "[green]serving[/]" if content["agent"] else "[red]not running[/] (start it: wardround datasite serve)"
     console.print(f"[bold]{escape(content['name'] or content['email'])}[/] ({content['email']}), agent {agent}")
+    if content["trouble"]:
+        console.print(f"[yellow]what keeps it from its work:[/] {escape(content['trouble'])}")
     console.print(f"fingerprint {content['fingerprint']}")
     console.print(f"tables: {', '.join(content['tables']) or 'none'}; peers: {', '.join(content['peers']) or 'none'}")
     if content["studies"]:
@@ -132,6 +137,7 @@ def _status(site: Datasite) -> dict[str, Any]:
         "name": site.settings.name,
         "fingerprint": site.fingerprint,
         "agent": _alive(site.home.heartbeat),
+        "trouble": _trouble(site.home.heartbeat),
         "tables": Registry(site.home.datasets).names(),
         "peers": PinnedPeers(site.home.peers).accepted(),
         "studies": [_progress(signed.decision, site.state) for signed in site.state.current_decisions()],
@@ -158,7 +164,19 @@ def _progress(decision: Decision, state: State) -> dict[str, Any]:
 
 def _alive(heartbeat: Path) -> bool:
     try:
-        at = datetime.fromisoformat(json.loads(heartbeat.read_bytes())["at"])
-    except (OSError, ValueError, KeyError):
+        touched = heartbeat.stat().st_mtime  # on a full disk the agent can do no more than touch it
+    except OSError:
         return False
-    return (now() - at).total_seconds() < _ALIVE_SECONDS
+    return time.time() - touched < _ALIVE_SECONDS
+
+
+def _trouble(heartbeat: Path) -> str:
+    """What keeps the running agent from its work."""
+    if not _alive(heartbeat):
+        return ""
+    try:
+        content, touched = json.loads(heartbeat.read_bytes()), heartbeat.stat().st_mtime
+        written = datetime.fromisoformat(content["at"]).timestamp()
+    except (OSError, ValueError, KeyError):
+        return _FULL
+    return _FULL if touched - written > _LATE_SECONDS else str(content.get("problem", ""))

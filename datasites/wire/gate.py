@@ -74,6 +74,26 @@ def inbox_of(sender: str, path: str) -> tuple[str, str] | None:
     return None
 
 
+def received_before(plaintext: bytes, sender: str, tree: Path) -> bool:
+    """Whether each file of the message lies in the owner's `tree` already, to the byte: it was applied before."""
+    try:
+        message = ProposedFileChangesMessage.model_validate_json(unpack_message(plaintext, limits.SUBMISSION_BYTES))
+    except (ValidationError, ValueError, MessageRefused):
+        return False
+    return 1 <= len(message.proposed_file_changes) <= limits.SUBMISSION_FILES and all(
+        len(str(change.path_in_datasite)) <= limits.PATH_CHARACTERS
+        and inbox_of(sender, str(change.path_in_datasite)) is not None
+        and not change.is_deleted
+        and isinstance(change.content, str)
+        and _holds(tree / change.path_in_datasite, change.content.encode(errors="replace"))
+        for change in message.proposed_file_changes
+    )
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and not path.is_symlink() and path.read_bytes() == content
+
+
 def check_submission(
     plaintext: bytes, sender: str, owner: str, exists: Callable[[str], bool]
 ) -> ProposedFileChangesMessage:

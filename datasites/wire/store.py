@@ -9,6 +9,7 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import obstore
@@ -18,6 +19,8 @@ from obstore.store import from_url
 from policies.errors import InvalidInput, Unavailable
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+# what asks the store tries again itself, and must not be kept from other work (a revocation) for minutes
+_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 _SCHEMES = ("file://", "memory://", "s3://", "gs://", "az://")
 
 
@@ -31,6 +34,8 @@ def _open(url: str, options: str) -> Any:
         kwargs["client_options"] = client
     if settings:
         kwargs["config"] = settings
+    if not url.startswith(("file://", "memory://")):
+        kwargs["retry_config"] = _RETRIES
     return from_url(url, **kwargs)
 
 

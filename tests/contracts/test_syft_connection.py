@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from datasites.catalog.publish import publish_twin
+from datasites.wire import keys
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.quiet import quiet
 from researcher.dataset import Dataset
 from tests.contracts.conftest import Place
-from tests.support.parties import Party, befriend, join
+from tests.support.parties import Party, befriend, join, submit
 
 OWNER, ADA = "owner@ward.org", "ada@uni.org"
 STAYS = """
@@ -105,3 +106,26 @@ def test_a_stranger_reaches_nobody(owner: Party, ada: Party, tmp_path: Path) -> 
     owner.sync()
     assert not list(owner.client.job_client.jobs)
     assert not list(owner.tree.rglob("study.py"))
+
+
+def test_a_message_that_a_cut_off_sync_left_behind_is_removed_and_no_attack(owner: Party, ada: Party) -> None:
+    befriend(owner, ada)
+    file = submit(ada, owner, "trial")
+    (key,) = [name for name in owner.store.names(keys.box(OWNER, "inbox", ADA)) if not name.endswith(".peer")]
+    raw = owner.store.get(key)
+    assert raw
+    owner.sync()
+    assert file.read_text() == "x = 1\n"
+    owner.store.put(key, raw)  # as if the agent had died before it removed it
+    owner.connection.drop_received()
+    assert not owner.store.exists(key)
+    owner.sync()
+    assert owner.reasons() == []
+
+
+def test_a_message_that_was_not_applied_yet_is_not_taken_for_one_that_was(owner: Party, ada: Party) -> None:
+    befriend(owner, ada)
+    file = submit(ada, owner, "trial")
+    owner.connection.drop_received()
+    owner.sync()
+    assert file.exists()

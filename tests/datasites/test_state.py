@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import signal
 import sqlite3
@@ -15,6 +16,7 @@ import pytest
 from datasites.state import AnsweredRound, State, now
 from datasites.wire.decision import Decision, SignedDecision, Verdict
 from datasites.wire.identity import Identity
+from policies.errors import Unavailable
 
 STUDY, OTHER = "a" * 64, "b" * 64
 
@@ -138,3 +140,16 @@ def verdict_in(path: Path) -> str | None:
         return found.decision.verdict if found else None
     finally:
         state.close()
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_nothing_of_the_answer_is_kept(state: State) -> None:
+    large = dataclasses.replace(answer(1), reply=b"x" * 100_000)
+    (pages,) = state._db.execute("PRAGMA page_count").fetchone()
+    state._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own limit raises what a full disk does
+    with pytest.raises(Unavailable, match=r"^The datasite's state could not be written \(database or disk is full\)\."):
+        state.record_answer(STUDY, large)
+    assert state.answers(STUDY) == []
+    assert state.audit.size == 0
+    state._db.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    state.record_answer(STUDY, large)
+    assert [one.number for one in state.answers(STUDY)] == [1]

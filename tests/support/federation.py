@@ -66,14 +66,21 @@ def load_study() -> ModuleType:
 
 def expected_state(tables: list[pd.DataFrame], messages: list[int], config: Mapping[str, Any] | None = None) -> Arrays:
     """The state after training on `tables` with these messages' numbers: FedAvg by its formula, without our code."""
-    study = load_study()
-    state: Arrays = study.initialize({})
+    state: Arrays = load_study().initialize({})
     for number in messages:
-        results = [study.fit(state, table, {**(config or {}), "round": number}) for table in tables]
-        total = sum(n for _, n, _ in results)
-        mean = {name: sum(p[name].astype(np.float64) * n for p, n, _ in results) / total for name in state}
-        state = {"w": np.rint(mean["w"]).astype(np.int64), "b": np.asarray(mean["b"])}
+        state = next_state(state, tables, number, config)
     return state
+
+
+def next_state(
+    state: Arrays, tables: list[pd.DataFrame], number: int, config: Mapping[str, Any] | None = None
+) -> Arrays:
+    """The state after one more round, in which hospitals with these tables took part."""
+    with contextlib.redirect_stdout(None):
+        results = [load_study().fit(state, table, {**(config or {}), "round": number}) for table in tables]
+    total = sum(n for _, n, _ in results)
+    mean = {name: sum(p[name].astype(np.float64) * n for p, n, _ in results) / total for name in state}
+    return {"w": np.rint(mean["w"]).astype(np.int64), "b": np.asarray(mean["b"])}
 
 
 def same_bits(left: Arrays, right: Arrays) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from syft.sync.events.file_change_event import FileChangeEventsMessageFileName
@@ -9,7 +10,7 @@ from syft.sync.messages.proposed_filechange import FileNameParseError, MessageFi
 
 from datasites.wire import keys, limits, quarantine
 from datasites.wire.connection.base import Wiring
-from datasites.wire.gate import MessageRefused, check_events, check_submission
+from datasites.wire.gate import MessageRefused, check_events, check_submission, received_before
 from policies.errors import InvalidInput, Refused
 
 
@@ -55,6 +56,18 @@ class Mailboxes:
                 quarantine.put_aside(self.quarantine, sender_email, key, raw, why.message)
                 self.store.delete(key)
         return None
+
+    def drop_received(self: Wiring) -> None:
+        """After a sync that was cut off: removes messages that it had applied already. At any other time one that comes
+        again is put aside, as somebody may be replaying it."""
+        for sender in self.peers.accepted():
+            for key in self.store.names(keys.box(self.email, "inbox", sender)):
+                with contextlib.suppress(Refused, InvalidInput):  # the sync puts it aside
+                    raw = self.store.get(key, limits.SUBMISSION_BYTES) or b""
+                    if received_before(
+                        self.identity.open(self.peers.require(sender), raw), sender, self.datasite_folder
+                    ):
+                        self.store.delete(key)
 
     def owner_remove_proposed_filechange_message_from_inbox(self: Wiring, proposed_filechange_message: Any) -> None:
         key = str(proposed_filechange_message.platform_id)

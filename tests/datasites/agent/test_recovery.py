@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import researcher as wr
-from datasites.agent.recovery import finish_interrupted_sync
+from datasites.agent.recovery import Sent, finish_interrupted_sync
+from datasites.wire.noted import events
 from tests.support.federation import World, wait_for
 
 
@@ -92,3 +93,20 @@ def test_a_sound_tree_stays_as_it_is(stopped: tuple[World, wr.Submission]) -> No
     before = content()
     finish_interrupted_sync(hospital.home, hospital.email)
     assert content() == before
+
+
+def test_what_was_noted_and_may_not_have_been_sent_is_found_anew(stopped: tuple[World, wr.Submission]) -> None:
+    world, _ = stopped
+    home = world.hospitals[0].home
+    sent, folder = Sent(home), home.path / "syftbox-events"
+    assert sent.missing() == set()  # the agent ended well
+    noted = max(folder.iterdir())
+    unsent = noted.with_name("syfteventsmessagev3_9999999999.0_x.tar.gz")
+    shutil.copy(noted, unsent)
+    assert sent.missing() == {unsent.name}
+    paths = [event.path_in_datasite for event in events(folder, {unsent.name})]
+    hashes = dict.fromkeys([*paths, Path("other")], "known")
+    sent.forget(sent.missing(), hashes)
+    assert hashes == {Path("other"): "known"}
+    sent.mark()
+    assert Sent(home).missing() == set()
