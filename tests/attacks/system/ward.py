@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 import researcher as wr
-from datasites.approval.policy import PolicyBook
 from datasites.audit.entry import Kind
 from datasites.audit.export import export
 from datasites.audit.verify import verify
@@ -51,7 +50,7 @@ class MarkedHospital(Hospital):
 
     def publish(self) -> None:
         super().publish()
-        PolicyBook(self.home).set("stays", HERE / "anything.toml")
+        self.datasite.set_policy("stays", HERE / "anything.toml")
 
 
 class MarkedWorld(World):

@@ -15,6 +15,7 @@ from datasites.runner.sandbox import bubblewrap, gpus, landlock
 from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.sandbox.bubblewrap import Bubblewrap
 from datasites.runner.sandbox.landlock import Landlock
+from tests.support.workers import ReadWorker
 
 CARD = Path("/dev/fuse") if Path("/dev/fuse").exists() else Path("/dev/full")
 OPEN = f"import os; os.close(os.open({str(CARD)!r}, os.O_RDWR))"
@@ -70,6 +71,6 @@ def test_a_worker_starts_and_its_addresses_are_not_limited(sandbox: Sandbox, tmp
     for allowed in (False, True):
         limits = Limits(gpus=allowed, memory_bytes=2**32)
         files = (tmp_path, tmp_path / "table.parquet", tmp_path / "scratch", tmp_path / "log")
-        with Worker.start(*files, limits, sandbox) as worker:
+        with ReadWorker(Worker.start(*files, limits, sandbox)) as worker:
             limit = worker.call("evaluate", {}, {}).metrics["limit"]
         assert limit == float(inherited if allowed else 2**32)
