@@ -3,11 +3,16 @@ from __future__ import annotations
 import researcher
 
 PUBLIC = [
+    "CategoryInput",
     "Dataset",
     "FedAvg",
     "Federation",
     "InvalidInput",
     "Manifest",
+    "NumberInput",
+    "Optimizer",
+    "PrivateScores",
+    "PrivateStudy",
     "Refused",
     "Rehearsal",
     "RehearsalFailed",
@@ -18,6 +23,7 @@ PUBLIC = [
     "Study",
     "StudyFailed",
     "Submission",
+    "Target",
     "Unavailable",
     "WardroundError",
     "auc_from_histogram",
