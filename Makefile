@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo federation test lint bench clean
+.PHONY: help demo federation test attack lint bench clean
 
 help:
 	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
 	@echo "                 DATA=path/to/diabetic_data.csv.gz SITES=3|5|20 SEED=0 ROUNDS=12 for other data"
 	@echo "make federation  the same hospitals, left serving, for the notebooks (Ctrl-C ends it)"
 	@echo "make test        lint, types, import contracts and tests"
+	@echo "make attack      every attack, and a table of what was tried and what held"
 	@echo "make bench       all benchmarks; ONLY=round_overhead for one"
 	@echo "make clean       remove the environment and what the demo wrote"
 
@@ -37,6 +38,9 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest $(TESTS)
+
+attack: $(STAMP)
+	$(BIN)/python -m tests.attacks
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ONLY)

@@ -6,7 +6,6 @@ import getpass
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from datasites.approval.office import Office, expiry
+from datasites.approval import excerpts
+from datasites.approval.office import Office
 from datasites.approval.packet import Packet
+from datasites.approval.policy import PolicyBook
+from datasites.approval.submissions import Submission
 from datasites.audit.entry import Kind
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
-from datasites.home import DatasiteHome
+from datasites.home import STUDY_LOG, DatasiteHome
+from datasites.release.held import HeldOutput, held_outputs
 from datasites.settings import FILE, DatasiteSettings, write_settings
 from datasites.state import State
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
+from datasites.wire.excerpt import Excerpt
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable
+from policies.policy import Policy
 from policies.privacy.cache import NumberCache
 
 if TYPE_CHECKING:
@@ -145,6 +150,28 @@ class Datasite:
         """Waits until somebody wants to connect; returns the first one's address. Raises Unavailable at the end."""
         return self._wait(lambda: list(self.peer_requests()["researcher"]), timeout, "Nobody has asked to connect.")
 
+    # policies
+
+    def policy(self, dataset: str) -> Policy:
+        """What may be done with a table, as it is in force: `standard` where none was set. A notebook reads it aloud.
+
+        Raises InvalidInput when the policy's file is damaged; then nothing is allowed.
+        """
+        return PolicyBook(self.home).get(dataset)
+
+    def set_policy(self, dataset: str, policy: str | Path) -> Policy:
+        """Applies a policy to a table from now on, also to studies that are running. It is audited.
+
+        policy: a TOML file, or the name of a ready one. Raises InvalidInput naming every problem, and then changes
+        nothing.
+        """
+        book = PolicyBook(self.home)
+        rules, text = book.read(dataset, policy)
+        # first: no policy applies that is not on record
+        self.state.audit.record(Kind.POLICY_SET, dataset=dataset, policy=rules.digest)
+        book.put(dataset, text)
+        return rules
+
     # studies
 
     def next_study(self, timeout: float = 600) -> str:
@@ -152,34 +179,37 @@ class Datasite:
         return self._wait(self._undecided, timeout, "No study has arrived.")
 
     def studies(self) -> pd.DataFrame:
-        """Every study submitted here, with the decision in force."""
-        columns = ["study", "researcher", "purpose", "rounds", "decision", "digest"]
-        rows = [
-            (s.manifest.job_name, s.manifest.researcher, s.manifest.purpose, s.manifest.rounds, verdict, s.digest)
-            for s, verdict in ((s, self._verdict(s.digest)) for s in self.office.submissions())
-        ]
-        return pd.DataFrame(rows, columns=columns)
+        """Every study submitted here, with the decision in force, and whether the policy in force allows it."""
+        columns = ["study", "researcher", "purpose", "rounds", "decision", "policy", "digest"]
+        return pd.DataFrame([self._row(submission) for submission in self.office.submissions()], columns=columns)
+
+    def _row(self, one: Submission) -> tuple[str | int, ...]:
+        m, ruling = one.manifest, self.office.enforcement.ruling(one.manifest, one.files)
+        policy = "allows" if ruling.allowed else "damaged" if ruling.policy is None else "does not allow"
+        return m.job_name, m.researcher, m.purpose, m.rounds, self._verdict(one.digest), policy, one.digest
 
     def packet(self, study: str) -> Packet:
-        """What a study asks for, and its code. `study` is its name or the beginning of its digest."""
-        from datasites.approval.policy import PolicyBook
-
-        submission = self.office.find(study)
-        problems = self.office.problems(submission.manifest)
-        packet = Packet(submission, self._verdict(submission.digest), problems)
-        budget = PolicyBook(self.home).get(submission.manifest.dataset).budget
-        return replace(packet, delta=budget.delta) if budget else packet
+        """What a study asks for, its code, and all that helps to decide. `study` is its name or the beginning of its
+        digest. `Packet.html()` is a page that can be kept or handed on."""
+        return self.office.packet(study)
 
     def approve(
         self, study: str, *, rounds: int | None = None, expires_at: datetime | None = None, reason: str = ""
     ) -> Decision:
         """Approves exactly the bytes that are there now. What is changed afterwards does not run.
 
-        rounds: fewer than the study asks for, if you wish. expires_at: with time zone; the settings' default if not
-        given.
+        rounds: fewer than the study asks for, if you wish. expires_at: with time zone; if not given, the settings'
+        `approval_days`, or fewer where the table's policy says so. Raises Refused, naming everything that the policy in
+        force does not allow; who wants it anyway must change the policy.
         """
-        until = expires_at or expiry(self.settings.approval_days)
-        return self.office.approve(study, rounds=rounds, expires_at=until, by=_person(), reason=reason).decision
+        return self.office.approve(
+            study,
+            rounds=rounds,
+            expires_at=expires_at,
+            days=self.settings.approval_days,
+            by=_person(),
+            reason=reason,
+        ).decision
 
     def deny(self, study: str, *, reason: str) -> Decision:
         """Denies a study; the researcher reads the reason."""
@@ -189,11 +219,38 @@ class Datasite:
         """Takes back an approval: a running round is stopped, and no further one starts."""
         return self.office.revoke(study, reason=reason, by=_person()).decision
 
+    # what stays here
+
+    def held(self) -> pd.DataFrame:
+        """The results that the release gate held back, and why; nothing of them has left."""
+        columns = ["name", "at", "study", "round", "task", "reason", "why", "bytes"]
+        rows = [(h.name, h.at, h.study, h.round, h.task, h.reason, "; ".join(h.why), h.bytes) for h in self._held()]
+        return pd.DataFrame(rows, columns=columns)
+
+    def log(self, study: str) -> pd.DataFrame:
+        """What a study's code printed here: `line` (from 1) and `text`. It may hold patients' data."""
+        lines = excerpts.log_lines(self._log_of(self.office.find(study).digest))
+        return pd.DataFrame({"line": range(1, len(lines) + 1), "text": lines})
+
+    def draft_excerpt(self, study: str, first_line: int, last_line: int) -> Excerpt:
+        """Lines of a study's log as its researcher would get them. Raises InvalidInput; nothing is sent by this."""
+        digest, lines = self.office.find(study).digest, (first_line, last_line)
+        return excerpts.draft(self._log_of(digest), self.state, digest, self.identity.email, lines, _person())
+
+    def release_excerpt(self, excerpt: Excerpt) -> None:
+        """Signs an excerpt; the agent sends it to the study's researcher, and to nobody else."""
+        excerpts.release(excerpt, self.identity, self.state)
+
+    def _held(self) -> list[HeldOutput]:
+        return held_outputs(self.home.held)
+
+    def _log_of(self, digest: str) -> Path:
+        return self.home.study(digest) / STUDY_LOG
+
     # privacy
 
     def budget(self, table: str) -> TableBudget:
         """What studies have spent of the table's privacy budget, what is left, and what a plan would cost."""
-        from datasites.approval.policy import PolicyBook
         from datasites.ledger.view import TableBudget
 
         limits = PolicyBook(self.home).get(table).budget

@@ -12,6 +12,8 @@ from pathlib import Path
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.home import Home
 
+STUDY_LOG = "study.log"  # in a study's folder: what its code printed
+
 
 @dataclass(frozen=True)
 class DatasiteHome(Home):
@@ -27,6 +29,7 @@ class DatasiteHome(Home):
     | noise.json | noise multipliers that were calibrated before |
     | pseudonyms.key | the secret that patients' pseudonyms are made with |
     | quarantine/ | refused messages |
+    | held/ | results that the release gate kept back |
     | syftbox/ | Syft's synced tree: mock twins and submissions |
     """
 
@@ -41,6 +44,10 @@ class DatasiteHome(Home):
     @property
     def approved(self) -> Path:
         return self.path / "approved"
+
+    @property
+    def held(self) -> Path:
+        return self.path / "held"
 
     @property
     def lock(self) -> Path:

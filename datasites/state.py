@@ -20,6 +20,7 @@ from datasites.ledger.rows import SCHEMA as LEDGER_SCHEMA
 from datasites.ledger.store import Ledger
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
+from datasites.wire.excerpt import SignedExcerpt
 from datasites.wire.reasons import Reason
 
 _KEEP_REPLIES = 2
@@ -34,6 +35,18 @@ _RAN = {  # outcomes of a run that took place, as opposed to what was not allowe
     Reason.TABLE,
     Reason.HOSPITAL,
 }
+_NEVER_RAN = {  # a round with any other outcome is charged to the privacy budget
+    Reason.NOT_APPROVED,
+    Reason.REVOKED,
+    Reason.EXPIRED,
+    Reason.ROUNDS_USED,
+    Reason.POLICY,
+    Reason.OUT_OF_ORDER,
+    Reason.BAD_MESSAGE,
+    Reason.BUDGET,
+}
+# outcomes that the study's code has no say in
+_NOT_THE_CODES = {"released", Reason.STOPPED, Reason.TABLE, Reason.HOSPITAL} | _NEVER_RAN
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
     study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
@@ -42,6 +55,9 @@ CREATE TABLE IF NOT EXISTS rounds (
     study TEXT NOT NULL, number INTEGER NOT NULL, request TEXT NOT NULL, outcome TEXT NOT NULL,
     fit INTEGER NOT NULL, evaluate INTEGER NOT NULL, reply BLOB, posted INTEGER NOT NULL DEFAULT 0,
     answered_at TEXT NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (study, number)) STRICT;
+CREATE TABLE IF NOT EXISTS excerpts (
+    study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (study, number)) STRICT;
 """
 
@@ -78,8 +94,11 @@ class State:
 
     # decisions
 
-    def record_decision(self, signed: SignedDecision) -> None:
-        """Raises sqlite3.IntegrityError when another decision took this number at the same moment."""
+    def record_decision(self, signed: SignedDecision, policy: str | None = None) -> None:
+        """Raises sqlite3.IntegrityError when another decision took this number at the same moment.
+
+        policy: the digest of the one in force, if there is a usable one.
+        """
         decision, document = signed.decision, signed.model_dump_json()
         with self._lock, self._db:
             self._db.execute("INSERT INTO decisions VALUES (?, ?, ?)", (decision.study, decision.number, document))
@@ -90,6 +109,7 @@ class State:
                 verdict=decision.verdict,
                 rounds=decision.rounds,
                 expires_at=decision.expires_at.isoformat() if decision.expires_at else None,
+                policy=policy,
                 document=sha256(document.encode()),
             )
 
@@ -108,6 +128,28 @@ class State:
     def current_decisions(self) -> list[SignedDecision]:
         """The one in force for each study."""
         return list({signed.decision.study: signed for signed in self.decisions()}.values())
+
+    # excerpts of studies' logs
+
+    def record_excerpt(self, signed: SignedExcerpt) -> None:
+        """Raises sqlite3.IntegrityError when another excerpt took this number at the same moment."""
+        excerpt, document = signed.excerpt, signed.model_dump_json()
+        with self._lock, self._db:
+            self._db.execute("INSERT INTO excerpts VALUES (?, ?, ?)", (excerpt.study, excerpt.number, document))
+            self.audit.add(
+                Kind.EXCERPT_RELEASED,
+                study=excerpt.study,
+                excerpt=excerpt.number,
+                document=sha256(document.encode()),
+                bytes=len(excerpt.text.encode()),
+            )
+
+    def excerpts(self, study: str) -> list[SignedExcerpt]:
+        """Those released to the study's researcher, oldest first."""
+        query = "SELECT document FROM excerpts WHERE study = ? ORDER BY number"
+        with self._lock:
+            rows = self._db.execute(query, (study,)).fetchall()
+        return [SignedExcerpt.model_validate_json(row[0]) for row in rows]
 
     # rounds
 
@@ -133,8 +175,7 @@ class State:
                 (study, answer.number - _KEEP_REPLIES),
             )
             self._note_answer(study, answer)
-            ran = answer.outcome in ("released", Reason.CONTRACT) or answer.outcome in _RAN
-            self.ledger.settle_answered(study, answer.number, ran=ran)
+            self.ledger.settle_answered(study, answer.number, ran=answer.outcome not in _NEVER_RAN)
 
     def _note_answer(self, study: str, answer: AnsweredRound) -> None:
         reply = answer.reply or b""
@@ -175,6 +216,13 @@ class State:
         with self._lock:
             fits, evaluations = self._db.execute(query + " AND outcome = 'released'", (study,)).fetchone()
         return fits, evaluations
+
+    def failed(self, study: str, since: datetime) -> int:
+        """How many runs have ended without a result since then, for a reason that the study's code can bring about."""
+        query = "SELECT outcome FROM rounds WHERE study = ? AND answered_at >= ?"
+        with self._lock:
+            rows = self._db.execute(query, (study, since.isoformat())).fetchall()
+        return sum(outcome not in _NOT_THE_CODES for (outcome,) in rows)
 
     def _answers(self, query: str, *values: object) -> list[AnsweredRound]:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 from policies.code import MEANING
@@ -26,6 +27,15 @@ def explain(policy: Policy) -> dict[str, list[str]]:
         "Privacy budget": _budget(policy.budget),
     }
     return {heading: [sentence for sentence in sentences if sentence] for heading, sentences in told.items()}
+
+
+def to_html(policy: Policy) -> str:
+    """The same for a notebook."""
+    parts = [f"<h4>{html.escape(policy.title)}</h4>"]
+    for heading, sentences in explain(policy).items():
+        listed = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+        parts.append(f"<h5>{html.escape(heading)}</h5><ul>{listed}</ul>")
+    return "".join(parts)
 
 
 def _asking(asking: Asking) -> list[str]:
@@ -80,7 +90,10 @@ def _release(release: Release) -> list[str]:
 
 
 def _approval(approval: Approval) -> list[str]:
-    repeated = "Only what is, to the last byte, a study that a person approved here before is approved without one."
+    repeated = (
+        "A person approves each study. Only what repeats, to the last byte, a study that a person has approved here, "
+        "and whose approval is in force, is approved without one."
+    )
     by_person = "A person approves each study."
     return [
         by_person if approval.automatic == "never" else repeated,

@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from policies.code import review
 from policies.errors import InvalidInput
 from policies.request import StudyRequest
-from policies.rules import ON_CODE, ON_REQUEST, Violation
+from policies.rules import ON_CODE, ON_REQUEST, RULES, Violation
 from policies.sections import Approval, Asking, Budget, Code, Data, Line, Release, Running, Section
 from policies.wording import problems_of
 
@@ -76,10 +76,22 @@ class Policy(Section):
         findings = review(files)
         return [violation for rule in ON_CODE for violation in rule(self.code, findings)]
 
+    def verdicts(self, request: StudyRequest) -> dict[str, list[Violation]]:
+        """`check`, rule by rule: a rule's name to what it says against the study, empty where it allows it."""
+        found = self.check(request)
+        return {rule: [violation for violation in found if violation.rule == rule] for rule in RULES}
+
+    def _repr_html_(self) -> str:
+        """In a notebook it is read aloud."""
+        from policies.explain import to_html  # which needs this class
+
+        return to_html(self)
+
     def approves(self, request: StudyRequest) -> bool:
-        """Whether no person need look: the very same bytes were approved before, and nothing is more than allowed."""
-        repeated = self.approval.automatic == "same-digest" and request.digest in request.approved_digests
-        return repeated and not self.check(request)
+        """Whether no person need look: it repeats, to the last byte, what a person approved here and what is still
+        approved, and nothing is more than allowed."""
+        repeats = request.first != request.digest and request.first in request.approved_digests
+        return self.approval.automatic == "same-digest" and repeats and not self.check(request)
 
 
 def read_text(path: str | Path) -> str:

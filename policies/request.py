@@ -17,7 +17,8 @@ class StudyRequest:
     pseudonyms: whether the code sees which rows belong to one patient. patients: in the hospital's table.
     max_bytes: of one round's result. evaluate_arrays: shapes. files: text by path.
     protections: "secure_aggregation", "gate_noise": what this hospital will really apply to the study's results.
-    approved_digests: of the studies that a person approved here before, without those since revoked.
+    first: the digest of the study that it repeats to the last byte; its own digest when it repeats none.
+    approved_digests: of the studies that a person approved here and whose approval is in force.
     """
 
     researcher: str
@@ -34,6 +35,7 @@ class StudyRequest:
     files: Mapping[str, str]
     config: Mapping[str, Any]
     digest: str
+    first: str = ""
     pseudonyms: bool = True
     patients: int | None = None
     protections: frozenset[str] = frozenset()

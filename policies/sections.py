@@ -110,8 +110,8 @@ class Release(Section):
 
 
 class Approval(Section):
-    """`automatic`: "same-digest" approves without a person what is, to the last byte, a study that one approved before.
-    `days`: the longest that an approval is valid."""
+    """`automatic`: "same-digest" approves without a person what repeats, to the last byte, a study that a person has
+    approved and whose approval is in force. `days`: the longest that an approval is valid."""
 
     automatic: Literal["never", "same-digest"]
     days: Annotated[int, Strict(), Field(ge=1, le=3_650)]

@@ -24,7 +24,7 @@ from researcher.private_study import PrivateStudy
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
-from researcher.submission import Submission
+from researcher.submission import Submission, as_first_rehearsed
 from researcher.witness import Witness
 
 
@@ -188,8 +188,8 @@ class Federation:
     def submit(self, study: Study | PrivateStudy, rehearsal: Rehearsal) -> Submission:
         """Sends the study to every hospital that shows the dataset, for its data owner's approval.
 
-        Submitting the same study again is harmless. Raises InvalidInput when it changed since the rehearsal, or when
-        the hospitals' dictionaries differ.
+        Submitting the same study again is harmless; to have it run once more, raise its `repetition`. Raises
+        InvalidInput when it changed since the rehearsal, or when the hospitals' dictionaries differ.
         """
         datasets = self.datasets(study.dataset)
         if not datasets:
@@ -202,7 +202,8 @@ class Federation:
             )
         if rehearsal.fingerprint != study.fingerprint(datasets[0].dictionary):
             raise InvalidInput("The study or the dataset has changed since its rehearsal.", "Rehearse it again.")
-        manifest = study.manifest(self.email, datasets[0].dictionary, rehearsal.contract)
+        manifest = study.manifest(self.email, datasets[0].dictionary, rehearsal.contract, rehearsal.report)
+        manifest = as_first_rehearsed(self.home.path / "studies", manifest)
         submission = Submission.create(self, manifest, study.files(), rehearsal.initial)
         submission.send([d.hospital for d in datasets])
         return submission

@@ -15,11 +15,12 @@ import pandas as pd
 from datasites.catalog.view import study_view
 from datasites.training.private.study import TrustedStudy
 from datasites.wire.contract import array_problems
+from datasites.wire.manifest import RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
 from researcher.private_study import PrivateStudy
-from researcher.rehearsal import Rehearsal
+from researcher.rehearsal import TWINS, Rehearsal
 
 _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secret
 
@@ -28,21 +29,29 @@ def rehearse_private(study: PrivateStudy, datasets: Sequence[Dataset]) -> Rehear
     """One round on each hospital's twin, with all its noise. Raises InvalidInput, RehearsalFailed."""
     if not datasets:
         raise InvalidInput(f"No hospital shows a dataset {study.dataset!r}.", "List them with federation.datasets().")
-    rows = [_row(study, dataset) for dataset in datasets]
+    twins = [_rehearsed(study, dataset) for dataset in datasets]
+    rows = [{"hospital": d.hospital_name, **_shown(twin)} for d, twin in zip(datasets, twins, strict=True)]
     dictionary = datasets[0].dictionary
     fingerprint, contract = study.fingerprint(dictionary), study.contract(dictionary)
-    return Rehearsal(
-        study, fingerprint, contract, study.initial, pd.DataFrame(rows), "no study code runs", study.cost()
-    )
+    report = RehearsalReport(sandbox="none: no study code runs", twins=tuple(twins[:TWINS]))
+    return Rehearsal(study, fingerprint, contract, study.initial, pd.DataFrame(rows), report, study.cost())
 
 
-def _row(study: PrivateStudy, dataset: Dataset) -> dict[str, Any]:
+def _shown(twin: RehearsedTwin) -> dict[str, Any]:
+    return {
+        "fit_seconds": twin.fit_seconds,
+        "evaluate_seconds": twin.evaluate_seconds,
+        "mock_rows": twin.train_examples + twin.test_examples,
+    }
+
+
+def _rehearsed(study: PrivateStudy, dataset: Dataset) -> RehearsedTwin:
     training, contract = study.training(dataset.dictionary), study.contract(dataset.dictionary)
     view = study_view(dataset.twin, dataset.dictionary, training.preparation.columns, _SECRET)
     trusted = TrustedStudy(training, view)
     started = time.monotonic()
     parameters, _, _ = trusted.fit(study.initial)
-    seconds = time.monotonic() - started
+    fitted = time.monotonic()
     problems = array_problems(parameters, contract.parameters)
     if training.evaluation:
         _, metrics = trusted.evaluate(parameters)
@@ -51,4 +60,12 @@ def _row(study: PrivateStudy, dataset: Dataset) -> dict[str, Any]:
         raise RehearsalFailed(
             f"On the mock twin of {dataset.hospital_name}: {'; '.join(problems)}.", "A smaller learning rate may help."
         )
-    return {"hospital": dataset.hospital_name, "fit_seconds": round(seconds, 2), "mock_rows": len(view)}
+    return RehearsedTwin(
+        hospital=dataset.hospital,
+        fit_seconds=round(fitted - started, 2),
+        evaluate_seconds=round(time.monotonic() - fitted, 2),
+        train_examples=trusted.training_rows,
+        test_examples=len(view) - trusted.training_rows,
+        fit_metrics={},
+        evaluate_metrics={},
+    )

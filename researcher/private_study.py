@@ -13,7 +13,7 @@ from torch import nn
 from datasites.wire.arrays import Arrays
 from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.manifest import Manifest, OutputContract, private_outputs
+from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
 from datasites.wire.preparation import CategoryInput, NumberInput, Preparation, Target, standard_input
 from datasites.wire.training import Evaluation, Optimizer, Training
 from policies.errors import InvalidInput
@@ -120,7 +120,13 @@ class PrivateStudy:
         """None: nothing of a private study is code."""
         return {}
 
-    def manifest(self, researcher: str, dictionary: Dictionary, outputs: OutputContract) -> Manifest:
+    def manifest(
+        self,
+        researcher: str,
+        dictionary: Dictionary,
+        outputs: OutputContract,
+        rehearsal: RehearsalReport | None = None,
+    ) -> Manifest:
         """Raises InvalidInput, naming every field that cannot be used."""
         training = self.training(dictionary)
         try:
@@ -138,6 +144,7 @@ class PrivateStudy:
                 outputs=outputs,
                 tier="private",
                 training=training,
+                rehearsal=rehearsal,
             )
         except ValidationError as error:
             raise _unusable(error) from None

@@ -7,6 +7,7 @@ the researcher's library that uses parts of the hospital's side; anything else w
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,16 @@ import numpy as np
 import pandas as pd
 
 from datasites.catalog.view import study_view
-from datasites.release import OutputRefused, check_evaluate, check_fit
+from datasites.release.examine import examine
+from datasites.release.terms import Terms
 from datasites.runner.errors import WorkerFailed
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
-from datasites.runner.replies import Outcome
+from datasites.runner.replies import Outcome, Task, decode_result
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
-from datasites.wire.contract import describe_arrays
-from datasites.wire.manifest import OutputContract
+from datasites.wire.contract import describe_arrays, not_finite
+from datasites.wire.manifest import OutputContract, RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
@@ -33,6 +35,7 @@ from researcher.private_study import Cost, PrivateStudy
 from researcher.study import Study
 
 _LOG_LINES = 25
+TWINS, _METRICS, _NAME = 100, 100, 100  # most that a manifest takes of a rehearsal
 _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secret
 
 
@@ -40,8 +43,9 @@ _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secr
 class Rehearsal:
     """What came out on the mock twins. `table` has one row per hospital; its metrics are of invented rows.
 
-    `sandbox` names what confined the code; hospitals use "bubblewrap" or "Landlock", and code that passes in the one
-    or with "process limits" alone may meet a refusal there that it did not meet here.
+    `report` goes with the study, for its reviewers. `sandbox` names what confined the code; hospitals use "bubblewrap"
+    or "Landlock", and code that passes in the one or with "process limits" alone may meet a refusal there that it did
+    not meet here.
     """
 
     study: Study | PrivateStudy
@@ -49,8 +53,12 @@ class Rehearsal:
     contract: OutputContract
     initial: Arrays
     table: pd.DataFrame
-    sandbox: str
+    report: RehearsalReport
     cost: Cost | None = None  # in privacy, of a private study
+
+    @property
+    def sandbox(self) -> str:
+        return self.report.sandbox
 
     def _repr_html_(self) -> str:
         size = f"<p>Worst case leaving a hospital per round: {self.contract.max_bytes:,} bytes.</p>"
@@ -58,6 +66,16 @@ class Rehearsal:
             return str(self.table.to_html(index=False)) + size + f"<p>{self.cost}</p>"
         where = f"<p>Rehearsed in: {self.sandbox}; hospitals use bubblewrap or Landlock.</p>"
         return str(self.table.to_html(index=False)) + size + where
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of the study's function: the frame that came back, what is in it, and how long it took."""
+
+    task: Task
+    frame: bytes
+    outcome: Outcome
+    seconds: float
 
 
 def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
@@ -68,20 +86,24 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     if not datasets:
         raise InvalidInput(f"No hospital shows a dataset {study.dataset!r}.", "List them with federation.datasets().")
     rows: list[dict[str, Any]] = []
+    twins: list[RehearsedTwin] = []
     contract: OutputContract | None = None
     initial: Arrays | None = None
     for dataset in datasets:
         initial, fitted, evaluated = _run(study, dataset, initial)
-        contract = contract or _contract(initial, fitted, evaluated)
-        _same_outputs(dataset, fitted, evaluated, contract)
+        contract = contract or _contract(initial, fitted.outcome, evaluated.outcome)
+        for call in (fitted, evaluated):
+            _pass_gate(dataset, call, contract)
         rows.append(_row(dataset, fitted, evaluated))
+        twins.append(_twin(dataset, fitted, evaluated))
     if contract is None or initial is None:
         raise RehearsalFailed("Nothing was rehearsed.")
     fingerprint = study.fingerprint(datasets[0].dictionary)
-    return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows), default_sandbox(private=False).name)
+    report = RehearsalReport(sandbox=default_sandbox(private=False).name, twins=tuple(twins[:TWINS]))
+    return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows), report)
 
 
-def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays, Outcome, Outcome]:
+def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays, _Call, _Call]:
     with tempfile.TemporaryDirectory(prefix="wardround-rehearsal-") as scratch:
         root = Path(scratch)
         for path, data in study.files().items():
@@ -91,14 +113,14 @@ def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays
         columns = study.columns_of(dataset.dictionary)
         study_view(dataset.twin, dataset.dictionary, columns, _SECRET).to_parquet(root / "twin.parquet", index=False)
         try:
-            return _call(root, study, initial)
+            return _calls(root, study, initial)
         except WorkerFailed as failure:
             raise RehearsalFailed(
                 f"On the mock twin of {dataset.hospital_name}: {failure.message}\n{_tail(root / 'log')}", failure.hint
             ) from None
 
 
-def _call(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, Outcome, Outcome]:
+def _calls(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, _Call, _Call]:
     limits = Limits(seconds_per_round=study.seconds_per_round)
     config = dict(study.config)
     with Worker.start(
@@ -112,15 +134,26 @@ def _call(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, Out
         if missing := {"initialize", "fit", "evaluate"} - worker.functions:
             raise InvalidInput(f"study.py does not define {', '.join(sorted(missing))}.")
         if initial is None:
-            initial = worker.call("initialize", {}, {**config, "round": 0}).parameters
-        fitted = worker.call("fit", initial, {**config, "round": 1})
-        return initial, fitted, worker.call("evaluate", fitted.parameters, {**config, "round": 1})
+            initial = _call(worker, "initialize", {}, {**config, "round": 0}).outcome.parameters
+        fitted = _call(worker, "fit", initial, {**config, "round": 1})
+        return initial, fitted, _call(worker, "evaluate", fitted.outcome.parameters, {**config, "round": 1})
+
+
+def _call(worker: Worker, task: Task, parameters: Arrays, config: dict[str, Any]) -> _Call:
+    began = time.perf_counter()
+    frame = worker.call(task, parameters, config)
+    try:
+        return _Call(task, frame, decode_result(task, frame), time.perf_counter() - began)
+    except InvalidInput as problem:
+        raise RehearsalFailed(f"{task} returns what is no result: {problem.message}") from None
 
 
 def _contract(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputContract:
     if fitted.arrays:
         name = next(iter(fitted.arrays))
         raise RehearsalFailed(f"fit returns the array metric {name!r}.", "Return it from evaluate.")
+    if problems := not_finite(initial):
+        raise RehearsalFailed(f"initialize returns what cannot be trained: {'; '.join(problems)}.")
     histogram = evaluated.arrays.get(SCORE_HISTOGRAM)
     if histogram is not None and (histogram.dtype != np.int64 or histogram.ndim != 2 or len(histogram) != 2):
         raise RehearsalFailed(
@@ -135,26 +168,42 @@ def _contract(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputCon
     )
 
 
-def _same_outputs(dataset: Dataset, fitted: Outcome, evaluated: Outcome, contract: OutputContract) -> None:
-    try:
-        check_fit(fitted.parameters, fitted.metrics, contract)
-        check_evaluate(evaluated.arrays, evaluated.metrics, contract)
-    except OutputRefused as why:
+def _pass_gate(dataset: Dataset, call: _Call, contract: OutputContract) -> None:
+    verdict = examine(call.task, call.frame, {}, 0, Terms(contract=contract))
+    if verdict.released is None:
         raise RehearsalFailed(
             f"On the mock twin of {dataset.hospital_name} the outputs are not those of initialize, or of another "
-            f"hospital: {why}."
-        ) from None
+            f"hospital: {'; '.join(verdict.details)}."
+        )
 
 
-def _row(dataset: Dataset, fitted: Outcome, evaluated: Outcome) -> dict[str, Any]:
+def _row(dataset: Dataset, fitted: _Call, evaluated: _Call) -> dict[str, Any]:
     return {
         "hospital": dataset.hospital_name,
         "fit_seconds": round(fitted.seconds, 2),
         "evaluate_seconds": round(evaluated.seconds, 2),
-        "train_examples": fitted.num_examples,
-        "test_examples": evaluated.num_examples,
-        **{f"mock_{name}": value for name, value in evaluated.metrics.items()},
+        "train_examples": fitted.outcome.num_examples,
+        "test_examples": evaluated.outcome.num_examples,
+        **{f"mock_{name}": value for name, value in evaluated.outcome.metrics.items()},
     }
+
+
+def _twin(dataset: Dataset, fitted: _Call, evaluated: _Call) -> RehearsedTwin:
+    return RehearsedTwin(
+        hospital=dataset.hospital,
+        fit_seconds=round(fitted.seconds, 2),
+        evaluate_seconds=round(evaluated.seconds, 2),
+        train_examples=fitted.outcome.num_examples,
+        test_examples=evaluated.outcome.num_examples,
+        fit_metrics=_shortened(fitted.outcome.metrics),
+        evaluate_metrics=_shortened(evaluated.outcome.metrics),
+    )
+
+
+def _shortened(metrics: dict[str, float]) -> dict[str, float]:
+    """As a reader needs them; a study of many metrics is reported in part."""
+    kept = [(name, value) for name, value in sorted(metrics.items()) if len(name) <= _NAME][:_METRICS]
+    return {name: float(f"{value:.6g}") for name, value in kept}
 
 
 def _tail(log: Path) -> str:

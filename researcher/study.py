@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.limits import SUBMISSION_FILE_BYTES, SUBMISSION_FILES
-from datasites.wire.manifest import ENTRY, Manifest, OutputContract, describe_files
+from datasites.wire.manifest import ENTRY, Manifest, OutputContract, RehearsalReport, describe_files
 from policies.errors import InvalidInput
 
 _IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".venv", ".DS_Store"}
@@ -24,6 +24,8 @@ class Study:
 
     code: a folder with a `study.py` that defines `initialize(config)`, `fit(parameters, table, config)` and
     `evaluate(parameters, table, config)`; everything in the folder is part of what the data owner reads.
+    repetition: the very same work may be asked for again, as number 2, 3, ...; a hospital's policy can let it pass
+    without a person, if not a byte differs from what a person approved there.
     columns: what the code may see, in this order; all columns of the dictionary when left out.
     config: JSON values for the code. It is approved with the code and cannot be changed from round to round.
     """
@@ -36,6 +38,7 @@ class Study:
     config: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] | list[str] | None = None
     seconds_per_round: int = 3600
+    repetition: int = 1
 
     def files(self) -> dict[str, bytes]:
         """The code's bytes by path. Raises InvalidInput for what a data owner could not read."""
@@ -63,7 +66,13 @@ class Study:
             )
         return wanted
 
-    def manifest(self, researcher: str, dictionary: Dictionary, outputs: OutputContract) -> Manifest:
+    def manifest(
+        self,
+        researcher: str,
+        dictionary: Dictionary,
+        outputs: OutputContract,
+        rehearsal: RehearsalReport | None = None,
+    ) -> Manifest:
         """Raises InvalidInput, naming every field that cannot be used."""
         try:
             return Manifest(
@@ -78,6 +87,8 @@ class Study:
                 rounds=self.rounds,
                 seconds_per_round=self.seconds_per_round,
                 outputs=outputs,
+                repetition=self.repetition,
+                rehearsal=rehearsal,
             )
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))

@@ -6,11 +6,12 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
 from datasites.wire.decision import FILE, Decision, SignedDecision
+from datasites.wire.excerpt import FILES, Excerpt, SignedExcerpt
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manifest, code_problems, sign_manifest
 from datasites.wire.quiet import quiet
@@ -21,6 +22,8 @@ from researcher.progress import bar
 if TYPE_CHECKING:
     from datasites.wire.arrays import Arrays
     from researcher.federation import Federation
+
+Signed = TypeVar("Signed", SignedDecision, SignedExcerpt)
 
 
 class Submission:
@@ -84,6 +87,17 @@ class Submission:
             signed = self._read_decision(hospital)
             if signed is not None:
                 found[hospital] = signed.decision
+        return found
+
+    def excerpts(self) -> list[Excerpt]:
+        """The lines of the study's log that hospitals chose to show, as last synced; signatures are checked."""
+        found = []
+        for hospital in self.federation.emails:
+            public = self.federation.peers.public(hospital)
+            for path in self._told(hospital, FILES) if public else ():
+                signed = _parsed(SignedExcerpt, path)
+                if signed and public and signed.verified(public) and signed.excerpt.study == self.digest:
+                    found.append(signed.excerpt)
         return found
 
     def participants(self) -> list[str]:
@@ -163,16 +177,40 @@ class Submission:
 
     def _read_decision(self, hospital: str) -> SignedDecision | None:
         public = self.federation.peers.public(hospital)
-        root = self.federation.home.syftbox / hospital / "app_data" / "job" / "review" / self.federation.email
-        for path in root.glob(f"v*/{self.manifest.job_name}/{FILE}") if public else ():
-            try:
-                signed = SignedDecision.model_validate_json(path.read_bytes())
-            except ValueError:
-                continue
-            if public and signed.verified(public) and signed.decision.study == self.digest:
+        for path in self._told(hospital, FILE) if public else ():
+            signed = _parsed(SignedDecision, path)
+            if signed and public and signed.verified(public) and signed.decision.study == self.digest:
                 return signed
         return None
+
+    def _told(self, hospital: str, name: str) -> list[Path]:
+        """The files of that name that a hospital has put beside the study, for this researcher."""
+        root = self.federation.home.syftbox / hospital / "app_data" / "job" / "review" / self.federation.email
+        return sorted(root.glob(f"v*/{self.manifest.job_name}/{name}"))
 
     def describe(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return self.manifest.model_dump(mode="json")
+
+
+def _parsed(model: type[Signed], path: Path) -> Signed | None:
+    """What a hospital wrote, or None where it cannot be read: it may be half written, or hostile."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def as_first_rehearsed(studies: Path, manifest: Manifest) -> Manifest:
+    """A repetition with the report of its first submission's rehearsal, so that it repeats that to the last byte.
+
+    It stays as it is where the first one was not submitted from this machine; then a person decides on it anew.
+    """
+    if manifest.repetition == 1:
+        return manifest
+    for path in sorted(studies.glob(f"*/{MANIFEST_FILE}")):
+        first = Manifest.model_validate_json(path.read_bytes())
+        again = manifest.model_copy(update={"rehearsal": first.rehearsal})
+        if again.first == first.digest:
+            return again
+    return manifest

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from datasites.agent.admission import refusal
 from datasites.agent.recovery import finish_interrupted_sync
 from datasites.agent.session import StudySession
 from datasites.agent.workbench import Workbench
@@ -109,6 +108,7 @@ class Agent:
                 self._office.reject_bad(one)
             else:
                 self._announce(one)
+                self._repeat(one)
                 changed |= self._office.follow(one)
         return changed
 
@@ -137,14 +137,19 @@ class Agent:
             log.info("new study %s from %s waits for a decision", manifest.job_name, manifest.researcher)
         self._told.add(digest)
 
+    def _repeat(self, one: Submission) -> None:
+        """Approves a repetition that the table's policy lets pass without a person."""
+        signed = self._office.approve_repetition(one, self.settings.approval_days)
+        if signed is not None:
+            log.info("study %s is approved: %s", one.manifest.job_name, signed.decision.reason)
+
     def _match_sessions(self) -> None:
         """Starts a session for each study that may run, and ends those of studies that are over."""
         decisions = [signed.decision for signed in self._state.current_decisions()]
-        allowed = {d.study for d in decisions if refusal(d) is None}
         known = {d.study for d in decisions if d.verdict != "denied"}
         self._sessions = {study: session for study, session in self._sessions.items() if session.is_alive()}
-        for study, session in self._sessions.items():
-            (session.closed.clear if study in allowed else session.closed.set)()
+        for session in self._sessions.values():
+            (session.closed.clear if session.admission.refusal() is None else session.closed.set)()
         for study in known - self._sessions.keys():
             # a revoked study has its session too: it tells the researcher why, and removes the view of the table
             self._start(study)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from datasites.agent.admission import Admission, RoundRefused
@@ -12,10 +14,14 @@ from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.audit.entry import Kind
 from datasites.audit.log import AuditLog
-from datasites.release import OutputRefused, check_evaluate, check_fit, check_input
+from datasites.release.examine import Verdict
+from datasites.release.held import hold
+from datasites.release.layout import released_bytes
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import Outcome, Task
+from datasites.state import now
 from datasites.wire.arrays import Arrays
+from datasites.wire.contract import array_problems
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import (
     EvaluateReport,
@@ -75,8 +81,9 @@ class RoundRunner:
             self._admission.check(request.fit)
             self._spending.reserve(request, request_digest(plaintext))
             self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
-            evaluated = self._evaluate(number, parameters) if request.evaluate else None
-            fitted = self._fit(number, parameters) if request.fit else None
+            evaluated = self._run("evaluate", number, parameters) if request.evaluate else None
+            spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
+            fitted = self._run("fit", number, parameters, spent) if request.fit else None
         except RoundRefused as refused:
             reason, fitted, evaluated = refused.reason, None, None
             log.warning("study %s round %d: %s", self._study[:12], number, reason.text)
@@ -112,32 +119,52 @@ class RoundRunner:
             raise RoundRefused(Reason.BAD_MESSAGE)
         if not in_order:
             raise RoundRefused(Reason.OUT_OF_ORDER)
-        try:
-            check_input(parameters, self._bench.manifest.outputs)
-        except OutputRefused:
-            raise RoundRefused(Reason.BAD_MESSAGE) from None
+        if array_problems(parameters, self._bench.manifest.outputs.parameters):
+            raise RoundRefused(Reason.BAD_MESSAGE)
         return request, parameters
 
-    def _fit(self, number: int, parameters: Arrays) -> Outcome:
-        outcome = self._call("fit", number, parameters)
-        self._release(number, lambda: check_fit(outcome.parameters, outcome.metrics, self._bench.manifest.outputs))
-        return outcome
+    def _run(self, task: Task, number: int, parameters: Arrays, spent: int = 0) -> Outcome:
+        """One function of the study, and what the gate lets out of its result. Raises RoundRefused."""
+        with self._failures(number):
+            frame = self._bench.call(task, parameters, number, self._must_stop)
+            verdict = self._judge(task, number, frame, parameters, spent)
+        if verdict.released is None:
+            self._hold(task, number, frame, verdict)
+            raise RoundRefused(verdict.reason or Reason.HOSPITAL)
+        return verdict.released
 
-    def _evaluate(self, number: int, parameters: Arrays) -> Outcome:
-        outcome = self._call("evaluate", number, parameters)
-        self._release(number, lambda: check_evaluate(outcome.arrays, outcome.metrics, self._bench.manifest.outputs))
-        return outcome
-
-    def _release(self, number: int, check: Callable[[], None]) -> None:
+    def _judge(self, task: Task, number: int, frame: bytes, parameters: Arrays, spent: int) -> Verdict:
         try:
-            check()
-        except OutputRefused as why:
-            log.warning("study %s round %d was not released: %s", self._study[:12], number, why)
-            raise RoundRefused(Reason.CONTRACT) from None
+            return self._bench.release(task, frame, parameters, spent, self._must_stop)
+        except WorkerFailed:  # stopped while the gate was at work
+            raise
+        except (WardroundError, OSError) as problem:  # the gate is broken, or the policy damaged: nothing leaves
+            log.error("study %s round %d: %s", self._study[:12], number, problem)
+            return Verdict(None, Reason.HOSPITAL, (str(problem),))
 
-    def _call(self, task: Task, number: int, parameters: Arrays) -> Outcome:
+    def _hold(self, task: Task, number: int, frame: bytes, verdict: Verdict) -> None:
+        reason, at = verdict.reason or Reason.HOSPITAL, now().isoformat()
         try:
-            return self._bench.call(task, parameters, number, self._must_stop)
+            held = hold(self._bench.home.held, self._study, number, task, frame, reason, verdict.details, at)
+        except OSError as problem:  # it stays here all the same
+            log.error("study %s round %d: the output could not be kept: %s", self._study[:12], number, problem)
+            return
+        self._audit.record_once(
+            Kind.OUTPUT_HELD,
+            "output",
+            study=self._study,
+            round=number,
+            output=held.name,
+            reason=reason.value,
+            bytes=len(frame),
+        )
+        log.warning("study %s round %d: the output was held back (%s)", self._study[:12], number, held.name)
+
+    @contextmanager
+    def _failures(self, number: int) -> Iterator[None]:
+        """Turns what may go wrong in a run into RoundRefused, or into Interrupted where the agent is stopping."""
+        try:
+            yield
         except WorkerFailed as failure:
             if failure.code is Code.STOPPED and self._stopping():
                 self._audit.record(Kind.RUN_INTERRUPTED, study=self._study, round=number)
@@ -149,8 +176,9 @@ class RoundRunner:
             raise RoundRefused(Reason.HOSPITAL if isinstance(problem, Refused | OSError) else Reason.TABLE) from None
 
     def _told(self, seconds: float) -> float:
-        """How long a round of the private tier takes grows with the number of patients, and is not told."""
-        return 0.0 if self._bench.manifest.tier == "private" else round(seconds, 6)
+        """In tenths: finer, it would be a number of the code's choice. How long a round of the private tier takes grows
+        with the number of patients, and is not told."""
+        return 0.0 if self._bench.manifest.tier == "private" else math.ceil(seconds * 10) / 10
 
     def _must_stop(self) -> bool:
         return self._stopping() or self._admission.refusal() is not None

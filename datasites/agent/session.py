@@ -13,14 +13,15 @@ from datasites.agent.admission import Admission
 from datasites.agent.rounds import Interrupted, RoundRunner
 from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
+from datasites.approval.enforcement import PolicyWatch
 from datasites.audit.entry import Kind
 from datasites.state import AnsweredRound, State, now
 from datasites.wire import keys, quarantine
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
-from datasites.wire.rounds import request_digest
+from datasites.wire.rounds import is_addressed, request_digest
 from datasites.wire.store import Store
-from policies.errors import Unavailable, WardroundError
+from policies.errors import Refused, Unavailable, WardroundError
 
 log = logging.getLogger(__name__)
 _QUICK_SECONDS = 0.002  # first wait between two looks; grows up to the longest while nothing comes
@@ -46,11 +47,13 @@ class StudySession(threading.Thread):
         self._longest_wait = longest_wait
         self._ending = threading.Event()
         self.closed = threading.Event()  # set by the agent when the study may no longer run
-        admission = Admission(state, self.study)
+        watch = PolicyWatch(bench.home, state, bench.manifest)
+        self.admission = Admission(state, self.study, identity.public, watch.refusal)
         spending = Spending(bench.home, state.ledger, bench.manifest)
-        self._runner = RoundRunner(bench, admission, spending, identity.email, state.audit, self._ending.is_set)
+        self._runner = RoundRunner(bench, self.admission, spending, identity.email, state.audit, self._ending.is_set)
         self._box = keys.rounds_down(self.study, identity.email)
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))
+        self._put_aside: set[tuple[str, str]] = set()  # names and versions
 
     def finish(self) -> None:
         """Ends the thread and its worker; a running round is stopped and stays unanswered."""
@@ -86,35 +89,45 @@ class StudySession(threading.Thread):
 
     def _look(self) -> bool:
         """Answers the newest round, if there is a new one. Older ones that were missed are over."""
-        found = self._store.names(self._box, after=self._seen)
-        if found:
-            self._handle(found[-1])
-            self._seen = found[-1]
-        return bool(found)
+        for version in reversed(self._store.versions(self._box, after=self._seen)):
+            # whoever can write to the store can put rubbish there; a round behind it is found all the same
+            if version not in self._put_aside and self._handle(*version):
+                self._seen = version[0]
+                return True
+        return False
 
-    def _handle(self, key: str) -> None:
+    def _handle(self, key: str, tag: str) -> bool:
+        """Whether it was a message of the researcher's for this very place; others are put aside."""
         raw: bytes | None = b""
         try:
             raw = self._store.get(key, ROUND_BYTES)
             if raw is None:
-                return  # the round was closed and its message withdrawn just now
+                return False  # the round was closed and its message withdrawn just now
             plaintext = self._identity.open(self._researcher, raw)
+            number = self._number(key, plaintext)
+            stored = self._state.answer(self.study, number)
+            if stored and stored.request != request_digest(plaintext):
+                raise Refused("asks for other work in a round that was answered already")
         except Unavailable:
             raise
         except WardroundError as why:
-            self._put_aside(key, raw or b"", why.message)
-            return
-        name = keys.last(key)
-        number = int(name) if len(name) == 6 and name.isdecimal() else 0
-        stored = self._state.answer(self.study, number)
-        if number == 0:
-            self._put_aside(key, raw, "has no round number")
-        elif stored is None:
-            self._answer(number, plaintext)
-        elif stored.request == request_digest(plaintext):
+            quarantine.put_aside(self._bench.home.quarantine, self._researcher.email, key, raw or b"", why.message)
+            self._put_aside.add((key, tag))
+            return False
+        if stored:
             self._post(stored)
         else:
-            self._put_aside(key, raw, "asks for other work in a round that was answered already")
+            self._answer(number, plaintext)
+        return True
+
+    def _number(self, key: str, plaintext: bytes) -> int:
+        """The round. Raises Refused for what was signed for another place, and copied here by whoever has the store:
+        were it answered, the round that belongs here could not be any more."""
+        name = keys.last(key)
+        number = int(name) if len(name) == 6 and name.isdecimal() else 0
+        if not number or not is_addressed(plaintext, self.study, number, self._identity.email):
+            raise Refused("is not for this round of this study at this hospital")
+        return number
 
     def _answer(self, number: int, plaintext: bytes) -> None:
         in_order, request = number > self._state.last_round(self.study), request_digest(plaintext)
@@ -140,6 +153,3 @@ class StudySession(threading.Thread):
             return  # it was posted before newer answers replaced its bytes
         self._store.put(keys.round_up(self.study, answer.number, self._identity.email), answer.reply)
         self._state.mark_posted(self.study, answer.number)
-
-    def _put_aside(self, key: str, raw: bytes, why: str) -> None:
-        quarantine.put_aside(self._bench.home.quarantine, self._researcher.email, key, raw, why)

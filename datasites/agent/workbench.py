@@ -1,6 +1,6 @@
-"""One study's worker at a hospital: the approved code, a private view of the table, and a warm process.
+"""One study's worker and gate at a hospital: the approved code, a private view of the table, and two warm processes.
 
-The process is started at the first round, kept over rounds, and ended after it was idle for long.
+They are started at the first round, kept over rounds, and ended after they were idle for long.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from datasites.approval.policy import PolicyBook
 from datasites.approval.vault import Vault
 from datasites.catalog.registry import Registry
-from datasites.catalog.view import study_view
-from datasites.home import DatasiteHome
+from datasites.catalog.view import count_view, study_view
+from datasites.home import STUDY_LOG, DatasiteHome
+from datasites.release.examine import Verdict
+from datasites.release.gate import Gate, GateFailed
+from datasites.release.terms import Cohort, terms_of
 from datasites.runner.command import TRAINING_FILE
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
-from datasites.runner.replies import Outcome, Task
+from datasites.runner.replies import Task
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.files import private_folder, write_atomically
@@ -35,11 +39,15 @@ class Workbench:
         self.folder = home.study(manifest.digest)
         self._idle_seconds = idle_seconds
         self._worker: Worker | None = None
+        self._gate: Gate | None = None
+        self._cohort: Cohort | None = None
         self._used_at = 0.0
 
-    def call(self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool]) -> Outcome:
-        """Runs `fit` or `evaluate`. Raises WorkerFailed; after all but code_error the process is gone."""
-        worker = self._worker or self._start()
+    def call(self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool]) -> bytes:
+        """Runs `fit` or `evaluate`; the frame that comes back is for the gate. Raises WorkerFailed; after all but
+        code_error the process is gone. Raises Refused when the approved copy is no longer what was approved."""
+        code = self._code()  # each call imports it anew from the disk
+        worker = self._worker or self._start(code)
         config = {**self.manifest.config, "round": round_number}
         try:
             return worker.call(task, parameters, config, should_stop)
@@ -50,18 +58,34 @@ class Workbench:
         finally:
             self._used_at = time.monotonic()
 
+    def release(self, task: Task, frame: bytes, sent: Arrays, spent: int, should_stop: Callable[[], bool]) -> Verdict:
+        """The gate's verdict on a frame, by the policy in force now. Raises GateFailed, WardroundError for a damaged
+        policy, and WorkerFailed STOPPED; then nothing may leave."""
+        policy = PolicyBook(self.home).get(self.manifest.dataset)
+        if self._cohort is None:
+            rows, patients = count_view(self._table)
+            self._cohort = Cohort(rows=rows, patients=patients)
+        terms = terms_of(self.manifest, policy, self._cohort, self.home.pseudonym_secret())
+        self._gate = self._gate or self._open_gate()
+        try:
+            return self._gate.examine(task, frame, sent, spent, terms, should_stop)
+        except (GateFailed, WorkerFailed):
+            self._gate = None
+            raise
+
     def stop_if_idle(self) -> None:
         if self._worker and time.monotonic() - self._used_at > self._idle_seconds:
             self.stop()
 
     def stop(self) -> None:
-        """Ends the process."""
-        if self._worker:
-            self._worker.stop()
-            self._worker = None
+        """Ends the processes."""
+        for process in (self._worker, self._gate):
+            if process:
+                process.stop()
+        self._worker = self._gate = self._cohort = None
 
     def clear(self) -> None:
-        """Ends the process and removes the study's view of the table; its log stays for the owner."""
+        """Ends the processes and removes the study's view of the table; its log stays for the owner."""
         self.stop()
         for path in (self._table, self._draft, self._scratch):
             if path.is_dir():
@@ -81,19 +105,22 @@ class Workbench:
     def _scratch(self) -> Path:
         return self.folder / "scratch"
 
-    def _start(self) -> Worker:
-        code = self._code()
+    def _start(self, code: Path) -> Worker:
         self._write_table()
+        self._gate = self._gate or self._open_gate()  # it gets ready while the worker does
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._worker = Worker.start(
             code=code,
             table=self._table,
             scratch=private_folder(self._scratch),
-            log=self.folder / "study.log",
+            log=self.folder / STUDY_LOG,
             limits=self.limits,
             sandbox=default_sandbox(private=True),
         )
         return self._worker
+
+    def _open_gate(self) -> Gate:
+        return Gate.start(self.folder / "gate.log", self.limits.output_bytes)
 
     def _code(self) -> Path:
         """The folder to run: the study's approved code, or the approved request for the hospital's own training."""
@@ -101,16 +128,18 @@ class Workbench:
         training = vault.manifest(self.manifest.digest).training
         if training is None:
             return vault.code(self.manifest.digest)
-        folder = private_folder(self.folder / "training")
-        write_atomically(folder / TRAINING_FILE, training.model_dump_json().encode())
+        folder, document = private_folder(self.folder / "training"), training.model_dump_json().encode()
+        if not (file := folder / TRAINING_FILE).exists() or file.read_bytes() != document:
+            write_atomically(file, document)
         return folder
 
     def _write_table(self) -> None:
         """The view is made once a study, so that a table that changes meanwhile does not change under it."""
         if self._table.exists():
             return
-        registered = Registry(self.home.datasets).get(self.manifest.dataset)
-        view = study_view(registered.read(), registered.dictionary, self.manifest.columns, self.home.pseudonym_secret())
+        registry, dataset = Registry(self.home.datasets), self.manifest.dataset
+        dictionary = registry.get(dataset).dictionary
+        view = study_view(registry.read(dataset), dictionary, self.manifest.columns, self.home.pseudonym_secret())
         self._draft.touch(mode=0o600)
         view.to_parquet(self._draft, index=False)
         self._draft.rename(self._table)

@@ -9,6 +9,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from datasites.approval.enforcement import Enforcement, latest_end
+from datasites.approval.excerpts import hand_over
+from datasites.approval.packet import Packet
+from datasites.approval.packet.changes import compare
+from datasites.approval.packet.earlier import nearest_approved
 from datasites.approval.submissions import BadSubmission, Submission, decision_document, find, read_submission
 from datasites.approval.vault import Vault
 from datasites.audit.entry import Kind
@@ -16,12 +21,14 @@ from datasites.catalog.registry import Registry
 from datasites.home import DatasiteHome
 from datasites.state import State, now
 from datasites.wire.canonical import sha256
-from datasites.wire.decision import FILE, REASON_LENGTH, Decision, SignedDecision, Verdict
+from datasites.wire.decision import BY_POLICY, FILE, REASON_LENGTH, Decision, SignedDecision, Verdict
+from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
 from policies.errors import InvalidInput, Refused, WardroundError
+from policies.policy import Policy
 
 _SYFT_STATUS = {"approved": "approved", "denied": "rejected", "revoked": "rejected"}
 
@@ -36,6 +43,7 @@ class Office:
         self.vault = Vault(home.approved)
         self.registry = Registry(home.datasets)
         self.state = state
+        self.enforcement = Enforcement(home, state)
         self._jobs = jobs  # Syft's JobClient
 
     # looking
@@ -78,26 +86,82 @@ class Office:
             bytes=sum(map(len, submission.files.values())),
         )
 
+    def packet(self, study: str) -> Packet:
+        """All that a person needs to decide on a study."""
+        submission = self.find(study)
+        manifest, files = submission.manifest, submission.files
+        earlier = nearest_approved(manifest, self.state, self.vault)
+        return Packet(
+            submission=submission,
+            fingerprint=self.peers.require(manifest.researcher).fingerprint,
+            dictionary=self._dictionary(manifest.dataset),
+            problems=self.problems(manifest),
+            ruling=self.enforcement.ruling(manifest, files),
+            history=[signed.decision for signed in self.state.decisions(submission.digest)],
+            changes=compare(earlier, manifest, files) if earlier else None,
+        )
+
+    def _dictionary(self, dataset: str) -> Dictionary | None:
+        try:
+            return self.registry.get(dataset).dictionary
+        except WardroundError:
+            return None
+
     # deciding
 
     def approve(
-        self, study: str, *, rounds: int | None = None, expires_at: datetime, by: str = "", reason: str = ""
+        self,
+        study: str,
+        *,
+        rounds: int | None = None,
+        expires_at: datetime | None = None,
+        days: int | None = None,
+        by: str = "",
+        reason: str = "",
     ) -> SignedDecision:
         """Approves exactly the bytes that are there now, for at most `rounds` rounds, until `expires_at` (UTC).
 
-        Raises Refused when the study cannot run here, InvalidInput for limits that make no sense.
+        Without `expires_at` it ends after `days`, or as soon as the policy says. Raises Refused when the study cannot
+        run here or the policy in force does not allow it, InvalidInput for limits that make no sense.
         """
         submission = self.find(study)
         manifest = submission.manifest
         allowed = manifest.rounds if rounds is None else rounds
         if not 1 <= allowed <= manifest.rounds:
             raise InvalidInput(f"The study asks for {manifest.rounds} rounds.", f"Allow 1 to {manifest.rounds}.")
-        if expires_at <= now():
+        if expires_at and expires_at <= now():
             raise InvalidInput("The approval would have expired already.", "Give a time in the future.")
         if problems := self.problems(manifest):
             raise Refused(f"This study cannot run here: {' '.join(problems)}")
+        policy = self.enforcement.ruling(manifest, submission.files, allowed).require()
+        end = _end(policy, expires_at, days)
         self.vault.keep(manifest, submission.signature, submission.files)
-        return self._record(submission, "approved", by, reason, rounds=allowed, expires_at=expires_at)
+        return self._record(submission, "approved", by, reason, rounds=allowed, expires_at=end)
+
+    def approve_repetition(self, submission: Submission, days: int) -> SignedDecision | None:
+        """Approves what only repeats a study that a person approved here, if the policy in force lets it pass without
+        one; within that approval's limits. None where a person must decide, or somebody has. For the agent alone."""
+        manifest = submission.manifest
+        earlier = self.state.decision(manifest.first)
+        if manifest.repetition == 1 or earlier is None or self.state.decision(submission.digest):
+            return None
+        person = earlier.decision
+        ruling = self.enforcement.ruling(manifest, submission.files, min(manifest.rounds, person.rounds))
+        policy = ruling.policy
+        if person.expires_at is None or policy is None or not policy.approves(ruling.request):
+            return None
+        if self.problems(manifest):
+            return None
+        self.vault.keep(manifest, submission.signature, submission.files)
+        return self._record(
+            submission,
+            "approved",
+            f"{BY_POLICY}{policy.digest[:12]}",
+            f"It repeats study {manifest.first[:12]}, which {person.decided_by or 'a person'} approved on "
+            f"{person.decided_at:%Y-%m-%d}.",
+            rounds=ruling.request.rounds,
+            expires_at=min(person.expires_at, _end(policy, None, days)),
+        )
 
     def deny(self, study: str, *, reason: str, by: str = "") -> SignedDecision:
         """The researcher will read `reason`."""
@@ -140,14 +204,14 @@ class Office:
         )
         signed = SignedDecision.sign(decision, self.identity)
         self.note(submission)  # the agent may not have looked yet
-        self.state.record_decision(signed)
+        self.state.record_decision(signed, self.enforcement.digest(submission.manifest.dataset))
         return signed
 
     # Syft's own view
 
     def follow(self, submission: Submission) -> bool:
-        """Makes Syft's job state and the researcher's copy of the decision agree with the decision in force; says
-        whether they did not. For the agent alone."""
+        """Makes Syft's job state and the researcher's copies of the decision and of log excerpts agree with what was
+        recorded; says whether they did not. For the agent alone."""
         signed = self.state.decision(submission.digest)
         if signed is None:
             return False
@@ -158,6 +222,7 @@ class Office:
             if not told:  # no file aside and renamed: after a crash Syft would send that too; the next look writes it
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(document)
+            told = hand_over(self.state, submission.digest, target.parent) and told
             return self._set_status(submission.job, self._status(signed.decision), signed.decision) or not told
 
     def reject_bad(self, bad: BadSubmission) -> None:
@@ -192,5 +257,14 @@ class Office:
         return True
 
 
-def expiry(days: int) -> datetime:
-    return now() + timedelta(days=days)
+def _end(policy: Policy, expires_at: datetime | None, days: int | None) -> datetime:
+    """When an approval given now ends. Raises Refused for a later end than the policy allows."""
+    latest = latest_end(policy, now())
+    if expires_at is None:
+        return latest if days is None else min(latest, now() + timedelta(days=days))
+    if expires_at > latest:
+        raise Refused(
+            f"The policy {policy.title!r} lets an approval be valid for at most {policy.approval.days:,} days.",
+            f"Give an end not after {latest:%Y-%m-%d %H:%M} UTC, and approve it again then.",
+        )
+    return expires_at

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
-from datasites.catalog.registry import RegisteredTable
 from datasites.home import DatasiteHome
 from datasites.wire.decision import SignedDecision
 from datasites.wire.dictionary_rules import is_name
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
-from policies.errors import InvalidInput, WardroundError
+from policies.errors import InvalidInput
 from policies.examples import STANDARD, example_text
 from policies.policy import Policy, read_text
 from policies.request import StudyRequest
@@ -22,13 +22,15 @@ def request_of(
     files: Mapping[str, bytes],
     approved_digests: Iterable[str] = (),
     *,
+    rounds: int | None = None,
     patients: int | None = None,
     protections: Iterable[str] = (),
 ) -> StudyRequest:
     """What the study asks for. What is left out is unknown, and refused by policies that ask for it.
 
-    patients: how many the table has. protections: those that this hospital will apply ("secure_aggregation",
-    "gate_noise"). approved_digests: of studies that a person approved here, without those since revoked.
+    rounds: fewer than it asks for, where the owner allows only those. patients: how many the table has.
+    protections: those that this hospital will apply ("secure_aggregation", "gate_noise").
+    approved_digests: of studies that a person approved here and whose approval is in force.
     """
     outputs = manifest.outputs
     return StudyRequest(
@@ -37,7 +39,7 @@ def request_of(
         dataset=manifest.dataset,
         columns=manifest.columns,
         tier=manifest.tier,
-        rounds=manifest.rounds,
+        rounds=manifest.rounds if rounds is None else rounds,
         seconds_per_round=manifest.seconds_per_round,
         max_bytes=outputs.max_bytes,
         fit_metrics=outputs.fit_metrics,
@@ -46,6 +48,7 @@ def request_of(
         files=texts(files),
         config=manifest.config,
         digest=manifest.digest,
+        first=manifest.first,
         pseudonyms=manifest.tier == "reviewed",  # whose table view always has the pseudonym column
         patients=patients,
         protections=frozenset(protections),
@@ -72,20 +75,30 @@ class PolicyBook:
         """The policy's file, comments and all."""
         return read_text(self._path(dataset)) if self.is_set(dataset) else example_text(STANDARD)
 
+    def stamp(self, dataset: str) -> str:
+        """Differs whenever what `get` returns or raises does."""
+        try:
+            return self.text(dataset)
+        except InvalidInput as problem:
+            return problem.message
+
     def is_set(self, dataset: str) -> bool:
         """Whether the owner has set a policy for the table, so that it is not `standard` by default."""
         path = self._path(dataset)
         return path.exists() or path.is_symlink()  # a broken link is a damaged policy, not none
 
-    def set(self, dataset: str, path: str | Path) -> Policy:
-        """Replaces the table's policy by that of a file, or the ready one of that name, and returns it.
+    def read(self, dataset: str, policy: str | Path) -> tuple[Policy, str]:
+        """The policy in a file, or the ready one of that name, for a table; and its text.
 
-        Raises InvalidInput naming every problem, and then changes nothing.
+        Raises InvalidInput naming every problem.
         """
-        text = policy_text(path)
-        policy = Policy.from_toml(text)
+        self._path(dataset)
+        text = policy_text(policy)
+        return Policy.from_toml(text), text
+
+    def put(self, dataset: str, text: str) -> None:
+        """Replaces the table's policy. `Datasite.set_policy` enters it in the audit log first."""
         write_atomically(self._path(dataset), text.encode())
-        return policy
 
     def _path(self, dataset: str) -> Path:
         if not is_name(dataset):
@@ -99,14 +112,7 @@ def policy_text(policy: str | Path) -> str:
     return read_text(path) if path.exists() or path.suffix else example_text(str(policy))
 
 
-def count_patients(table: RegisteredTable) -> int | None:
-    """How many patients the table has; None, which policies refuse, when it cannot be read. Reads the whole table."""
-    try:
-        return int(table.read()[table.dictionary.table.patient_key].nunique())
-    except WardroundError:
-        return None
-
-
-def approved_before(decisions: Iterable[SignedDecision]) -> frozenset[str]:
-    """The studies whose decision in force, of those given, is an approval, be it expired."""
-    return frozenset(d.decision.study for d in decisions if d.decision.verdict == "approved")
+def approved_before(decisions: Iterable[SignedDecision], at: datetime) -> frozenset[str]:
+    """The studies, of those whose decision in force is given, that a person's approval allows at that time."""
+    given = (signed.decision for signed in decisions)
+    return frozenset(decision.study for decision in given if decision.in_force(at) and not decision.automatic)

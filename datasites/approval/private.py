@@ -9,17 +9,24 @@ from policies.privacy.accounting import epsilon
 from policies.privacy.presets import in_percent
 
 
-def summary(manifest: Manifest, training: Training, delta: float) -> str:
-    """One paragraph, built from the manifest alone and the table's delta."""
-    spent = epsilon(training.plan(manifest.rounds), delta)
-    evaluations = f" and {training.evaluation.times:,} noisy tables of scores" if training.evaluation else ""
+def what(manifest: Manifest) -> str:
+    """What would be done, and by whom."""
     return (
         f"{manifest.researcher} asks this hospital to train a model on {len(manifest.columns)} columns of the table "
-        f"{manifest.dataset!r}, for: {manifest.purpose}. No code of theirs runs: this hospital's own program trains, "
-        f"and adds noise that hides each patient. At most {manifest.rounds:,} versions of the model{evaluations} "
-        f"would leave, {manifest.outputs.max_bytes:,} bytes a round. All of it together costs epsilon {spent:.3g} at "
-        f"delta {delta:g} for each patient: somebody who knows every other patient, and thinks it even odds that one "
-        f"more is in the table, can be at most {in_percent(spent)} sure after seeing everything that was released."
+        f"{manifest.dataset!r}. No code of theirs runs: this hospital's own program trains, and adds noise that hides "
+        f"each patient."
+    )
+
+
+def guarantee(training: Training, rounds: int, delta: float | None) -> str:
+    """What all of it costs in privacy. delta: of the table's policy, None where it has no budget."""
+    if delta is None:
+        return "The table's policy has no privacy budget, so nothing of this can be paid for."
+    spent = epsilon(training.plan(rounds), delta)
+    return (
+        f"All of it together costs epsilon {spent:.3g} at delta {delta:g} for each patient: somebody who knows every "
+        f"other patient, and thinks it even odds that one more is in the table, can be at most {in_percent(spent)} "
+        f"sure after seeing everything that was released."
     )
 
 

@@ -61,8 +61,13 @@ class Vault:
 
     def code(self, digest: str) -> Path:
         """The folder to run, after every byte was compared with the manifest once more. Raises Refused."""
+        self.files(digest)
+        return self.folder / digest / _CODE
+
+    def files(self, digest: str) -> dict[str, bytes]:
+        """The approved bytes by path, compared with the manifest. Raises Refused."""
         manifest, folder = self.manifest(digest), self.folder / digest / _CODE
         files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         if problems := code_problems(manifest, files):
             raise Refused(f"The approved copy of study {digest[:12]} was changed on this disk: {'; '.join(problems)}.")
-        return folder
+        return files

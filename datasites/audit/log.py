@@ -63,12 +63,18 @@ class AuditLog:
         with self.transaction():
             self.add(kind, **fields)
 
-    def record_once(self, kind: Kind, **fields: Value) -> bool:
-        """The same, unless there is an entry of this kind about this `study` or `message`; says whether it was new."""
+    def record_once(self, kind: Kind, unique: str = "", **fields: Value) -> bool:
+        """The same, unless there is an entry of this kind about this `study` or `message`; says whether it was new.
+
+        With `unique`, the name of a field, there may be several entries about a study, but one for each of its values.
+        """
         with self.transaction():
             about = "study" if "study" in fields else "message"
             query = f"SELECT 1 FROM audit_entries WHERE kind = ? AND {about} = ?"  # noqa: S608
-            new = not self.rows(query, kind, fields[about])
+            values = [kind, fields[about]]
+            if unique:
+                query, values = f"{query} AND json_extract(entry, ?) = ?", [*values, f"$.{unique}", fields[unique]]
+            new = not self.rows(query, *values)
             if new:
                 self.add(kind, **fields)
         return new

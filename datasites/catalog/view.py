@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,12 @@ def study_view(df: pd.DataFrame, dictionary: Dictionary, columns: Sequence[str],
     view = df[list(columns)].copy()
     view[PATIENT] = _pseudonyms(df[dictionary.table.patient_key], dictionary.table.name, secret)
     return view
+
+
+def count_view(path: Path) -> tuple[int, int]:
+    """(rows, patients) of a view that was written as Parquet."""
+    patients = pd.read_parquet(path, columns=[PATIENT])[PATIENT]
+    return len(patients), int(patients.nunique())
 
 
 def _check(dictionary: Dictionary, columns: Sequence[str]) -> None:

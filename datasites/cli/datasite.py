@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from datasites.cli import show
+from datasites.cli import outputs, show
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument
 from datasites.datasite import Datasite
 from datasites.home import DatasiteHome
@@ -111,10 +111,21 @@ def trust(
 
 
 @app.command(name="show")
-def show_study(study: StudyArgument, home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
-    """Show what a study asks for, and the code that would run."""
+def show_study(
+    study: StudyArgument,
+    html: Annotated[
+        Path | None, typer.Option(help="Write it as one HTML page to this file instead.", dir_okay=False)
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    json: JsonOption = False,
+) -> None:
+    """Show what a study asks for, what the policy says of it, what changed, and the code that would run."""
     with Datasite.opened(home) as site:
-        show.packet(site.packet(study), as_json=json)
+        packet = site.packet(study)
+        if html:
+            show.written(packet, html)
+        if json or not html:
+            show.packet(packet, as_json=json)
 
 
 @app.command()
@@ -149,6 +160,10 @@ def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """Show the datasite: whether its agent runs, its tables, peers, studies and refused messages."""
     with Datasite.opened(home) as site:
         show.status(site, as_json=json)
+
+
+for command in (outputs.held, outputs.log, outputs.release_log):
+    app.command()(command)
 
 
 def _until(text: str) -> datetime:

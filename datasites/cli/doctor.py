@@ -17,7 +17,7 @@ from rich.table import Table
 
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
 from datasites.runner.limits import GIB, Limits
-from datasites.runner.sandbox import bubblewrap, landlock, seccomp
+from datasites.runner.sandbox import bubblewrap, gpus, landlock, seccomp
 from datasites.runner.sandbox.choose import default_sandbox
 from policies.errors import Unavailable
 
@@ -54,6 +54,7 @@ def examine(home: Path) -> list[Finding]:
         _filter(),
         _user(),
         _memory(),
+        _gpus(),
         _disk(home),
         _python(),
     ]
@@ -111,6 +112,13 @@ def _memory() -> Finding:
         "" if available >= needed else f"; a study may use {needed / GIB:.0f} GiB unless limits.memory_bytes is set"
     )
     return Finding("memory", f"{available / GIB:.1f} GiB free{enough}", ok=available >= needed or None)
+
+
+def _gpus() -> Finding:
+    cards = [path.name for path in gpus.devices() if path.name.removeprefix("nvidia").isdecimal()]
+    if not cards:
+        return Finding("graphics cards", "none that studies could use (NVIDIA)")
+    return Finding("graphics cards", f"{len(cards)}; studies see them only with the setting limits.gpus = true")
 
 
 def _disk(home: Path) -> Finding:

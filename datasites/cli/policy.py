@@ -13,18 +13,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from datasites.approval.policy import (
-    PolicyBook,
-    approved_before,
-    count_patients,
-    policy_text,
-    request_of,
-    texts,
-)
+from datasites.approval.policy import policy_text, texts
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
 from datasites.datasite import Datasite
-from datasites.home import DatasiteHome
-from datasites.settings import DatasiteSettings
 from datasites.wire.manifest import ENTRY
 from policies.errors import InvalidInput
 from policies.examples import NAMES, example, example_text
@@ -95,10 +86,9 @@ def set_policy(
     policy: PolicyArgument,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Apply a policy to a table from now on. Without one, `standard` applies."""
-    place = DatasiteHome(home.expanduser().resolve())
-    DatasiteSettings.load(place.path)  # tells when there is no datasite
-    rules = PolicyBook(place).set(dataset, policy)
+    """Apply a policy to a table from now on, also to studies that are running. Without one, `standard` applies."""
+    with Datasite.opened(home) as site:
+        rules = site.set_policy(dataset, policy)
     typer.echo(f"The policy {rules.title!r} (digest {rules.digest[:12]}) applies to the table {dataset}.")
 
 
@@ -109,11 +99,7 @@ def _load(policy: str) -> Policy:
 def _submitted(rules: Policy, study: str, home: Path) -> list[Violation]:
     with Datasite.opened(home) as site:
         submission = site.office.find(study)
-        names = site.office.registry.names()
-        dataset = submission.manifest.dataset
-        patients = count_patients(site.office.registry.get(dataset)) if dataset in names else None
-        approved = approved_before(site.state.current_decisions())
-        return rules.check(request_of(submission.manifest, submission.files, approved, patients=patients))
+        return rules.check(site.office.enforcement.ruling(submission.manifest, submission.files).request)
 
 
 def _files(folder: Path) -> dict[str, bytes]:

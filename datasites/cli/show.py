@@ -11,20 +11,23 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.table import Table
 
 from datasites.approval.packet import Packet
+from datasites.approval.packet.visible import visible
 from datasites.audit.witness import witnessed
 from datasites.catalog.registry import Registry
+from datasites.cli.document import draw
 from datasites.datasite import Datasite
+from datasites.release.held import held_outputs
 from datasites.state import State, now
 from datasites.wire import quarantine
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
+from datasites.wire.files import write_atomically
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.witness import Verdict
+from policies.errors import InvalidInput
 
 _ALIVE_SECONDS = 30
 
@@ -66,10 +69,10 @@ def requests(peers: pd.DataFrame, studies: pd.DataFrame, *, as_json: bool) -> No
         console.print(table)
         console.print("Accept one with: wardround datasite trust ADDRESS\n")
     if len(studies):
-        columns = ["study", "researcher", "purpose", "rounds", "decision"]
+        columns = ["study", "researcher", "purpose", "rounds", "decision", "policy"]
         table = Table(*columns, title="Studies")
         for values in studies[columns].astype(str).itertuples(index=False):
-            table.add_row(*(escape(value) for value in values))
+            table.add_row(*(escape(visible(value)) for value in values))
         console.print(table)
         console.print("Look at one with: wardround datasite show STUDY")
     if not len(peers) and not len(studies):
@@ -78,21 +81,21 @@ def requests(peers: pd.DataFrame, studies: pd.DataFrame, *, as_json: bool) -> No
 
 def packet(shown: Packet, *, as_json: bool) -> None:
     if as_json:
-        content = {"summary": shown.summary, "facts": shown.facts, "problems": shown.problems, "files": shown.code()}
-        typer.echo(json.dumps({**content, "manifest": shown.manifest.model_dump(mode="json")}, indent=1))
+        typer.echo(json.dumps(shown.to_json(), indent=1))
         return
     console = _console()
-    console.print(Panel(escape(shown.summary), title=escape(shown.manifest.job_name), width=100))
-    for path, text in shown.code().items():
-        console.print(Panel(Syntax(text, "python", line_numbers=True), title=escape(path), width=110))
-    table = Table("what", "asked for", width=100)
-    for what, value in shown.facts.items():
-        table.add_row(what, escape(value))
-    console.print(table)
-    for problem in shown.problems:
-        console.print(f"[bold red]It cannot run here:[/] {escape(problem)}")
+    draw(shown.document, console)
     name = escape(shown.manifest.job_name)
     console.print(f"Decide with: wardround datasite approve {name}, or deny {name} --reason ...")
+
+
+def written(shown: Packet, target: Path) -> None:
+    """The packet as a page, for its owner alone: it says what this hospital decided."""
+    try:
+        write_atomically(target, shown.html().encode())
+    except OSError as error:
+        raise InvalidInput(f"Cannot write {target}: {error.strerror}.", "Name another file.") from None
+    Console(stderr=True, highlight=False).print(f"Written to {escape(str(target))}. Open it in a browser.")
 
 
 def status(site: Datasite, *, as_json: bool) -> None:
@@ -114,9 +117,12 @@ def status(site: Datasite, *, as_json: bool) -> None:
     for hospital, verdict in content["audit"]["witnessed"].items():
         if verdict != Verdict.CONSISTENT:
             console.print(f"[bold red]audit log of {escape(hospital)}: {verdict}[/]")
+    if held := content["held_outputs"]:
+        console.print(f"[yellow]{held} results were held back[/]; see: wardround datasite held")
     for note in content["refused_messages"][-5:]:
         console.print(
-            f"[yellow]refused message[/] from {escape(note['from'])} at {note['at']}: it {escape(note['why'])}"
+            f"[yellow]refused message[/] from {escape(visible(note['from']))} at {note['at']}: it "
+            f"{escape(visible(note['why']))}"
         )
 
 
@@ -133,6 +139,7 @@ def _status(site: Datasite) -> dict[str, Any]:
             "entries": site.state.audit.size,
             "witnessed": {one.hospital.email: one.verdict.value for one in witnessed(site.state.audit)},
         },
+        "held_outputs": len(held_outputs(site.home.held)),
         "refused_messages": quarantine.notes(site.home.quarantine),
     }
 

@@ -1,4 +1,4 @@
-"""Starts the process of a worker, and ends it."""
+"""Starts the processes of workers and gates, and ends them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def spawn(
 ) -> tuple[subprocess.Popen[bytes], int, int]:
     """The started process, and our ends of its pipes, non-blocking: where to write tasks and where to read replies."""
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-        their_tasks, our_tasks = _pipe(theirs, ours)
-        our_replies, their_replies = _pipe(ours, theirs)
+        their_tasks, our_tasks = pipe(theirs, ours)
+        our_replies, their_replies = pipe(ours, theirs)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         theirs.callback(os.close, output)
         assignment = Assignment(
@@ -39,7 +39,7 @@ def spawn(
             limits=limits,
             inside=sandbox.inside,
         )
-        process = _start(
+        process = start(
             sandbox.command(assignment.argv(), (code, table), scratch, limits),
             cwd=scratch,
             env=environment(scratch),
@@ -56,7 +56,8 @@ def spawn(
         return process, our_tasks, our_replies
 
 
-def _pipe(reads: contextlib.ExitStack, writes: contextlib.ExitStack) -> tuple[int, int]:
+def pipe(reads: contextlib.ExitStack, writes: contextlib.ExitStack) -> tuple[int, int]:
+    """A large pipe, (reading end, writing end); each stack closes its end."""
     read, write = os.pipe()
     reads.callback(os.close, read)
     writes.callback(os.close, write)
@@ -65,7 +66,8 @@ def _pipe(reads: contextlib.ExitStack, writes: contextlib.ExitStack) -> tuple[in
     return read, write
 
 
-def _start(argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+def start(argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """`subprocess.Popen` in a thread that lives as long as this process."""
     future: Future[subprocess.Popen[bytes]] = _STARTER.submit(_popen, argv, options)
     try:
         return future.result()

@@ -21,4 +21,6 @@ class Limits(BaseModel):
     scratch_bytes: int = Field(
         512 * MIB, ge=MIB, description="Size of all its files together, where they are in memory."
     )
+    processor_seconds: float = Field(3600, gt=0, description="Processor time of all processes of one call together.")
+    gpus: bool = Field(False, description="Whether studies may use this machine's NVIDIA graphics cards.")
     processes: int = Field(64, ge=1, description="Processes and threads it may add to those its user already has.")

@@ -17,7 +17,7 @@ from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
 from datasites.runner.launch import kill, spawn
 from datasites.runner.limits import Limits
-from datasites.runner.replies import Outcome, Task, decode_ready, decode_result
+from datasites.runner.replies import Task, decode_ready, failure
 from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.waiting import Patience
 from datasites.wire.arrays import pack
@@ -25,6 +25,7 @@ from policies.errors import InvalidInput
 
 _MAX_READY = 64 * 1024
 _SECONDS_TO_DIE = 2.0
+_BY_SIGNAL: dict[int, Code] = {signal.SIGKILL: Code.OUT_OF_MEMORY, signal.SIGXCPU: Code.TIMEOUT}
 
 
 class Worker:
@@ -75,8 +76,8 @@ class Worker:
         parameters: Mapping[str, Any],
         config: Mapping[str, Any],
         should_stop: Callable[[], bool] | None = None,
-    ) -> Outcome:
-        """Runs one function of the study.
+    ) -> bytes:
+        """Runs one function of the study. Returns the frame of its result, unread: see `replies.decode_result`.
 
         `config` holds JSON values. `should_stop` is asked about every 0.2 s; True kills the worker (a revocation).
         Raises InvalidInput, leaving the worker as it is, when the study lacks the function or the input cannot be
@@ -85,14 +86,15 @@ class Worker:
         if self._stopped:
             raise WorkerFailed(Code.DIED, self._log)
         message = self._message(task, parameters, config)
-        began = time.perf_counter()
         with self._failures():
             if has_input(self._replies):  # an answer to no question: from here on replies could be out of step
                 raise WorkerFailed(Code.BAD_OUTPUT)
             patience = Patience(self._limits.seconds_per_round, should_stop, self._is_gone)
             write_frame(self._tasks, message, patience)
             reply = read_frame(self._replies, self._limits.output_bytes, patience)
-            return decode_result(task, reply, time.perf_counter() - began)
+            if code := failure(reply):
+                raise WorkerFailed(code)
+            return reply
 
     def stop(self) -> None:
         """Kills the worker and its process group, and waits until it is gone. May be called again."""
@@ -141,15 +143,15 @@ class Worker:
             return Code.OUTPUT_TOO_LARGE
         if isinstance(surprise, InvalidInput):
             return Code.BAD_OUTPUT
-        return Code.OUT_OF_MEMORY if self._was_killed() else Code.DIED
+        return _BY_SIGNAL.get(self._last_signal(), Code.DIED)
 
-    def _was_killed(self) -> bool:
-        """Whether the kernel killed it, which it does when the machine's memory or a control group's runs out."""
+    def _last_signal(self) -> int:
+        """Of which it died, or says that its call died; 0 for none. The kernel kills where memory runs out."""
         until = time.monotonic() + _SECONDS_TO_DIE
         while not self._is_gone() and time.monotonic() < until:
             time.sleep(0.005)
         end = self._end()
-        return end is not None and end.si_status in (signal.SIGKILL, 128 + signal.SIGKILL)
+        return end.si_status % 128 if end and (end.si_code != os.CLD_EXITED or end.si_status > 128) else 0
 
     def _is_gone(self) -> bool:
         return self._end() is not None

@@ -1,51 +1,53 @@
-"""What a reply frame holds. `encode_*` run in the worker; `decode_*` in the agent, which trusts none of it."""
+"""What a reply frame holds.
+
+A frame of one byte is one of a few fixed sayings, and all of a worker's words that the agent reads. Any other frame is
+a result, which the agent hands on unread: `decode_result` is for the process of the release gate, which has nothing
+that a frame made to break it could get at, and for rehearsals, on the researcher's own machine.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from datasites.runner.errors import Code, WorkerFailed
-from datasites.wire.arrays import Arrays, all_finite, check_arrays, pack, unpack
+from datasites.wire.arrays import Arrays, check_arrays, pack, unpack
 from policies.errors import InvalidInput
 
 Task = Literal["initialize", "fit", "evaluate"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 _PARAMETERS, _METRICS = "p/", "m/"  # prefixes that tell the arrays of one frame apart
-_SAID_BY_WORKER = (Code.CODE_ERROR, Code.OUT_OF_MEMORY, Code.BAD_OUTPUT)
+_FAILURES = {0x80: Code.CODE_ERROR, 0x81: Code.OUT_OF_MEMORY, 0x82: Code.BAD_OUTPUT}  # what a worker may say itself
 _MAX_NAME = 200
-# A header is text that is parsed into Python objects, ten times its size: 4 MiB holds some 30,000 arrays' names.
-_MAX_HEADER = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call gave. All numbers are finite.
+    """What one call gave.
 
     `num_examples` is 0 for initialize, and `parameters` is empty for evaluate. `arrays` are those metrics that
-    are arrays. `seconds` is the whole call, seen from outside.
+    are arrays.
     """
 
     parameters: Arrays
     num_examples: int
     metrics: dict[str, float]
     arrays: Arrays = field(default_factory=dict)
-    seconds: float = 0.0
 
 
-def encode_ready(tasks: list[Task]) -> bytes:
+def encode_ready(tasks: Collection[Task]) -> bytes:
     """The first frame of a worker: which functions the study has."""
-    return pack({"tasks": tasks}, {})
+    return bytes([sum(1 << TASKS.index(task) for task in tasks)])
 
 
 def encode_error(code: Code) -> bytes:
-    """A failure, as a code alone."""
-    return pack({"error": code.value}, {})
+    """A failure, as a code alone; BAD_OUTPUT for codes that are not the worker's to say."""
+    return bytes([next((byte for byte, known in _FAILURES.items() if known is code), 0x82)])
 
 
 def encode_result(task: Task, result: Any) -> bytes:
@@ -60,32 +62,36 @@ def encode_result(task: Task, result: Any) -> bytes:
     return pack({"num_examples": int(num_examples), "metrics": numbers}, arrays)
 
 
-def decode_ready(blob: bytes) -> frozenset[Task]:
+def failure(frame: bytes) -> Code | None:
+    """The failure that a frame tells of; None for a result."""
+    return _FAILURES.get(frame[0], Code.BAD_OUTPUT) if len(frame) == 1 else None
+
+
+def decode_ready(frame: bytes) -> frozenset[Task]:
     """The study's functions. Raises WorkerFailed with what the worker said, or InvalidInput."""
-    header, _ = _unpack(blob)
-    said = header.get("tasks")
-    tasks = frozenset(task for task in TASKS if isinstance(said, list) and task in said)
-    if not tasks:
+    if len(frame) == 1 and frame[0] in _FAILURES:
+        raise WorkerFailed(_FAILURES[frame[0]])
+    if len(frame) != 1 or not 0 < frame[0] < 1 << len(TASKS):
         raise InvalidInput("The study has none of the functions initialize, fit and evaluate.")
-    return tasks
+    return frozenset(task for i, task in enumerate(TASKS) if frame[0] >> i & 1)
 
 
-def decode_result(task: Task, blob: bytes, seconds: float) -> Outcome:
-    """The result of a call. Raises WorkerFailed with what the worker said, or InvalidInput for any surprise."""
-    header, arrays = _unpack(blob)
+def decode_result(task: Task, frame: bytes) -> Outcome:
+    """The result of a call, of the agreed types; its numbers may be any. Raises InvalidInput for any surprise."""
+    header, arrays = unpack(frame, len(frame))
     num_examples, metrics = header.get("num_examples"), header.get("metrics")
     parameters = _without_prefix(_PARAMETERS, arrays)
     array_metrics = _without_prefix(_METRICS, arrays)
     least = 0 if task == "initialize" else 1
-    if type(num_examples) is not int or not least <= num_examples < 2**53:
+    if header.keys() != {"num_examples", "metrics"} or type(num_examples) is not int:
+        raise InvalidInput("The reply says other things than a result does.")
+    if not least <= num_examples < 2**53:
         raise InvalidInput("The number of examples is not a count.")
     if not isinstance(metrics, dict) or not all(_is_metric(*item) for item in metrics.items()):
-        raise InvalidInput("A metric is not a finite number.")
+        raise InvalidInput("A metric is not a number with a name.")
     if len(parameters) + len(array_metrics) != len(arrays) or bool(parameters) == (task == "evaluate"):
         raise InvalidInput("The arrays are not those of this task.")
-    if not all(all_finite(array) for array in arrays.values()):
-        raise InvalidInput("An array holds NaN or infinity.")
-    return Outcome(parameters, num_examples, metrics, array_metrics, seconds)
+    return Outcome(parameters, num_examples, metrics, array_metrics)
 
 
 def _split(task: Task, result: Any) -> tuple[Any, Any, Any]:
@@ -115,13 +121,4 @@ def _without_prefix(prefix: str, arrays: Arrays) -> Arrays:
 
 
 def _is_metric(name: str, value: Any) -> bool:
-    return 0 < len(name) <= _MAX_NAME and name.isprintable() and type(value) is float and math.isfinite(value)
-
-
-def _unpack(blob: bytes) -> tuple[dict[str, Any], Arrays]:
-    if int.from_bytes(blob[:8], "little") > _MAX_HEADER:  # safetensors' own length of its header
-        raise InvalidInput("The reply's header is too large.")
-    header, arrays = unpack(blob, len(blob))
-    if "error" in header:
-        raise WorkerFailed(next((c for c in _SAID_BY_WORKER if c == header["error"]), Code.BAD_OUTPUT))
-    return header, arrays
+    return 0 < len(name) <= _MAX_NAME and name.isprintable() and type(value) is float

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -62,8 +63,15 @@ class Study(Answering):
         return encode(name, function(config) if name == "initialize" else function(parameters, self._table, config))
 
     def _import(self) -> ModuleType:
+        """The one file, whatever else there is that Python would take for a module of this name."""
         sys.path.insert(0, str(self._code))
-        return importlib.import_module(STUDY_MODULE)
+        loader = SourceFileLoader(STUDY_MODULE, str(self._code / f"{STUDY_MODULE}.py"))
+        spec = ModuleSpec(STUDY_MODULE, loader, origin=loader.path)
+        spec.has_location = True
+        module = module_from_spec(spec)
+        sys.modules[STUDY_MODULE] = module
+        loader.exec_module(module)
+        return module
 
 
 def encode(task: Task, result: Any) -> bytes:

@@ -53,7 +53,8 @@ class _Worker:
         self._tasks, self._replies = assignment.tasks, assignment.replies
         self._scratch, self._limits = assignment.scratch, assignment.limits
         self._keeper = log.Keeper(1, assignment.limits.file_bytes)
-        self._confinement = Confinement(assignment.inside, (assignment.code, assignment.table), assignment.scratch)
+        reads, gpus = (assignment.code, assignment.table), assignment.limits.gpus
+        self._confinement = Confinement(assignment.inside, reads, assignment.scratch, with_gpus=gpus)
         self._study = _study(assignment)
         privileges.unreadable()
         gc.freeze()  # collecting garbage in a forked process then copies less
@@ -73,6 +74,7 @@ class _Worker:
 
     def _finish(self, cell: Cell) -> None:
         """Passes the reply on, and removes all that the call leaves."""
+        self._ended_before = leftovers.processor_seconds_of_ended()
         cell.wait(self._keeper, self._look)
         cell.pass_on(self._replies)
         cell.close()
@@ -87,6 +89,9 @@ class _Worker:
             raise Ended(128 + signal.SIGKILL)
         if len(running) > self._limits.processes:
             raise Ended(1)
+        ended = leftovers.processor_seconds_of_ended() - self._ended_before
+        if leftovers.processor_seconds(running) + ended > self._limits.processor_seconds:
+            raise Ended(128 + signal.SIGXCPU)
 
     def _fork(self) -> Cell:
         return Cell(self._live, self._confinement.descriptors)

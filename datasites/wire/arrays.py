@@ -21,7 +21,10 @@ Arrays = dict[str, NDArray[Any]]
 
 ALLOWED_DTYPES = frozenset({"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"})
 _HEADER = "wardround"
+_NO_BLOB = "The message is not a safetensors blob with a Wardround header."
 _MAX_NAME = 200
+# A header is text that is parsed into Python objects, ten times its size: 4 MiB holds some 30,000 arrays' names.
+_MAX_HEADER = 4 * 1024 * 1024
 
 
 def check_arrays(arrays: Mapping[str, Any], what: str) -> Arrays:
@@ -58,16 +61,26 @@ def unpack(blob: bytes, max_bytes: int) -> tuple[dict[str, Any], Arrays]:
     """
     if len(blob) > max_bytes:
         raise InvalidInput(f"The message has {len(blob):,} bytes; at most {max_bytes:,} are allowed.")
+    header = unpack_header(blob)
     try:
-        size = int.from_bytes(blob[:8], "little")
-        metadata = json.loads(blob[8 : 8 + size])["__metadata__"]
-        header = json.loads(metadata[_HEADER])
-        if not isinstance(header, dict):
-            raise TypeError
         arrays: Arrays = _load(blob)
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
-        raise InvalidInput("The message is not a safetensors blob with a Wardround header.") from None
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        raise InvalidInput(_NO_BLOB) from None
     return header, check_arrays(arrays, "message")
+
+
+def unpack_header(blob: bytes) -> dict[str, Any]:
+    """The header alone, without a look at the arrays. Raises InvalidInput where there is none, or one far too large."""
+    size = int.from_bytes(blob[:8], "little")
+    if size > _MAX_HEADER:
+        raise InvalidInput("The message's header is too large.")
+    try:
+        header = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"][_HEADER])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InvalidInput(_NO_BLOB) from None
+    if not isinstance(header, dict):
+        raise InvalidInput(_NO_BLOB)
+    return header
 
 
 def nbytes(arrays: Mapping[str, NDArray[Any]]) -> int:

@@ -15,16 +15,24 @@ def describe_arrays(arrays: Arrays) -> dict[str, ArraySpec]:
 
 
 def array_problems(arrays: Arrays, specs: Mapping[str, ArraySpec]) -> list[str]:
-    """Every difference, naming arrays and shapes, never values."""
+    """Every difference, and every array that is not finite, naming arrays and shapes, never values."""
+    return differences(arrays, specs) + not_finite(arrays)
+
+
+def differences(arrays: Arrays, specs: Mapping[str, ArraySpec]) -> list[str]:
+    """Every difference of names, shapes and dtypes."""
     problems = [f"array {name!r} is missing" for name in sorted(specs.keys() - arrays.keys())]
     problems += [f"array {name!r} is not in the contract" for name in sorted(arrays.keys() - specs.keys())]
     for name in sorted(specs.keys() & arrays.keys()):
         array, spec = arrays[name], specs[name]
         if array.shape != spec.shape or array.dtype.name != spec.dtype:
             problems.append(f"array {name!r} is {array.dtype.name}{array.shape}, not {spec.dtype}{spec.shape}")
-        elif not all_finite(array):
-            problems.append(f"array {name!r} holds NaN or infinity")
     return problems
+
+
+def not_finite(arrays: Arrays) -> list[str]:
+    """Every array that holds NaN or infinity: either could carry 52 bits of anything where a number is expected."""
+    return [f"array {name!r} holds NaN or infinity" for name, array in sorted(arrays.items()) if not all_finite(array)]
 
 
 def metric_problems(metrics: Mapping[str, float], names: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from datasites.wire.values import Digest, Email, Frozen
 CONTEXT = "study-decision"
 FILE = "decision.json"
 REASON_LENGTH = 2000
+BY_POLICY = "policy "  # how `decided_by` begins when no person decided; the policy's digest follows
 Verdict = Literal["approved", "denied", "revoked"]
 
 
@@ -30,6 +31,15 @@ class Decision(Frozen):
     reason: Annotated[str, Field(max_length=REASON_LENGTH)] = ""
     decided_by: Annotated[str, Field(max_length=200)] = ""
     decided_at: datetime = Field(strict=False)
+
+    @property
+    def automatic(self) -> bool:
+        """Whether a policy decided, and no person: a repetition of what a person had approved."""
+        return self.decided_by.startswith(BY_POLICY)
+
+    def in_force(self, at: datetime) -> bool:
+        """Whether it approves at that time; not asking whether a later decision has replaced it."""
+        return self.verdict == "approved" and self.expires_at is not None and at < self.expires_at
 
 
 class SignedDecision(Frozen):

@@ -40,7 +40,9 @@ class Column(BaseModel):
     """One column: what its values mean and which values are allowed.
 
     `range` (inclusive) belongs to numbers and integers, `categories` to categories. `typical` ([centre, spread]) and
-    `prior` are public knowledge for the mock twin only; no table is checked against them.
+    `prior` are public knowledge for the mock twin only; no table is checked against them. `sensitivity` is the
+    hospital's own word on how much harm a value could do, for those who decide on studies: "high" for what few patients
+    share or what patients would least want known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +55,7 @@ class Column(BaseModel):
     typical: tuple[Number, Number] | None = None
     categories: Annotated[tuple[Text, ...], Field(max_length=MAX_CATEGORIES)] | None = None
     prior: Rate | None = None
+    sensitivity: Literal["low", "high"] | None = None
     missing: StrictBool = False
 
     @model_validator(mode="after")

@@ -16,19 +16,21 @@ from datasites.wire.arrays import ALLOWED_DTYPES
 from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.training import HISTOGRAM, Training
-from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name
+from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
 from policies.privacy.events import MOST_STEPS
 
 CONTEXT = "study-manifest"
 ENTRY = "study.py"
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 _FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Metrics = Annotated[dict[Annotated[str, Field(max_length=100)], Real], Field(max_length=100)]
 
 
 class ArraySpec(Frozen):
     """An array that may leave: shape and dtype are exact. Scalars have the shape ()."""
 
-    shape: tuple[Annotated[int, Field(ge=0)], ...] = Field(strict=False)
+    shape: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] = Field(strict=False, max_length=32)
     dtype: str
 
     @model_validator(mode="after")
@@ -63,6 +65,25 @@ class CodeFile(Frozen):
     size: Annotated[int, Field(ge=0)]
 
 
+class RehearsedTwin(Frozen):
+    """What one hospital's mock twin gave. The rows are invented, so the metrics say nothing about patients."""
+
+    hospital: Email
+    fit_seconds: Seconds
+    evaluate_seconds: Seconds
+    train_examples: Annotated[int, Field(ge=0)]
+    test_examples: Annotated[int, Field(ge=0)]
+    fit_metrics: Metrics
+    evaluate_metrics: Metrics
+
+
+class RehearsalReport(Frozen):
+    """What the researcher says of the rehearsal: for a reader of the study, and no part of what may leave."""
+
+    sandbox: Annotated[str, Field(min_length=1, max_length=100)]
+    twins: tuple[RehearsedTwin, ...] = Field(strict=False, max_length=100)
+
+
 def private_outputs(training: Training) -> OutputContract:
     """What the hospital's own training and evaluation give, and nothing else."""
     evaluation = training.evaluation
@@ -79,6 +100,7 @@ class Manifest(Frozen):
     """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved.
 
     reviewed: the study's own code, in `files`. private: no code; the hospital's own, told by `training` what to train.
+    repetition: the very same work may be asked for again, as number 2, 3, ...; `first` is what they have in common.
     """
 
     version: Literal[1] = 1
@@ -95,6 +117,8 @@ class Manifest(Frozen):
     outputs: OutputContract
     tier: Literal["private", "reviewed"] = "reviewed"
     training: Training | None = None
+    repetition: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    rehearsal: RehearsalReport | None = None
 
     @model_validator(mode="after")
     def _of_its_tier(self) -> Self:
@@ -131,6 +155,11 @@ class Manifest(Frozen):
     def digest(self) -> str:
         """The study's identity, hex SHA-256."""
         return sha256(self.canonical())
+
+    @property
+    def first(self) -> str:
+        """The digest with repetition 1: what repetitions of the same work, to the last byte, have in common."""
+        return self.digest if self.repetition == 1 else self.model_copy(update={"repetition": 1}).digest
 
     @property
     def job_name(self) -> str:

@@ -12,6 +12,7 @@ from datasites.wire.files import private_folder, write_atomically
 
 log = logging.getLogger(__name__)
 _KEEP = 1000  # a flood of bad messages must not fill the disk
+_KEEP_BYTES = 256 * 1024 * 1024
 
 
 def put_aside(folder: Path, sender: str, key: str, data: bytes, why: str) -> None:
@@ -21,7 +22,10 @@ def put_aside(folder: Path, sender: str, key: str, data: bytes, why: str) -> Non
     if (folder / f"{name}.json").exists():
         return  # a researcher cannot delete from a datasite's outbox and sees the same message at each sync
     note = {"from": sender, "object": key, "why": why, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    if len(list(folder.glob("*.message"))) < _KEEP:
+    kept = [path.stat().st_size for path in folder.glob("*.message")]
+    if len(kept) < _KEEP:
+        if sum(kept) + len(data) > _KEEP_BYTES:  # its note tells of it all the same
+            note["bytes"], data = f"{len(data)}, not kept: the quarantine is full", b""
         write_atomically(folder / f"{name}.message", data)
         write_atomically(folder / f"{name}.json", json.dumps(note, indent=1).encode())
     log.warning("A message from %s was put aside: it %s.", sender, why)

@@ -23,10 +23,14 @@ class Reason(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     ROUNDS_USED = "rounds_used"
+    POLICY = "policy"
     OUT_OF_ORDER = "out_of_order"
     BAD_MESSAGE = "bad_message"
     TABLE = "table"
     HOSPITAL = "hospital"
+    COHORT = "cohort"
+    NORM = "norm"
+    OUTPUTS = "outputs"
     BUDGET = "budget"
 
     @property
@@ -47,12 +51,16 @@ _TEXT = {
     Reason.REVOKED: "The data owner has revoked the approval.",
     Reason.EXPIRED: "The approval has expired.",
     Reason.ROUNDS_USED: "All approved rounds have been used.",
+    Reason.POLICY: "The hospital's policy no longer allows this study.",
     Reason.OUT_OF_ORDER: "This round, or a later one, was already answered for another message.",
     Reason.BAD_MESSAGE: "The round's message could not be read, or is not for this study and hospital.",
     Reason.TABLE: "The hospital could not provide the table for this study; its data owner must look at it.",
     Reason.HOSPITAL: "The hospital could not run the round; its data owner must look at it.",
+    Reason.COHORT: "Too few patients stand behind the result, or more than there are; it stays at the hospital.",
+    Reason.NORM: "The model moved further in this round than the hospital's policy allows; it stays at the hospital.",
+    Reason.OUTPUTS: "The result holds what the hospital's policy does not let out; it stays at the hospital.",
     Reason.BUDGET: "The privacy budget for this table does not allow this round.",
 }
 
 # after these the hospital takes no further part in the study
-FINAL = frozenset({Reason.REVOKED, Reason.EXPIRED, Reason.ROUNDS_USED, Reason.NOT_APPROVED})
+FINAL = frozenset({Reason.REVOKED, Reason.EXPIRED, Reason.ROUNDS_USED, Reason.NOT_APPROVED, Reason.POLICY})

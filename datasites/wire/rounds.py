@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from datasites.wire.arrays import Arrays, pack, unpack
+from datasites.wire.arrays import Arrays, pack, unpack, unpack_header
 from datasites.wire.canonical import sha256
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.reasons import Reason
 from datasites.wire.values import Digest, Email, Frozen
-from policies.errors import Refused
+from policies.errors import InvalidInput, Refused
 
 RoundNumber = Annotated[int, Field(ge=1, le=999_999)]
 Count = Annotated[int, Field(ge=1, lt=2**53)]  # exact as a float64 weight
@@ -83,6 +83,16 @@ def encode_request(request: RoundRequest, parameters: Arrays) -> bytes:
 def decode_request(plaintext: bytes) -> tuple[RoundRequest, Arrays]:
     header, arrays = unpack(plaintext, ROUND_BYTES)
     return _parse(RoundRequest, header), arrays
+
+
+def is_addressed(plaintext: bytes, study: str, number: int, hospital: str) -> bool:
+    """Whether it says of itself that it is this round of this study for this hospital. Nothing else is looked at."""
+    try:
+        header = unpack_header(plaintext)
+    except InvalidInput:
+        return False
+    said = {name: header.get(name) for name in ("kind", "study", "number", "hospital")}
+    return said == {"kind": "round", "study": study, "number": number, "hospital": hospital}
 
 
 def encode_reply(reply: RoundReply, parameters: Arrays | None = None, metrics: Arrays | None = None) -> bytes:

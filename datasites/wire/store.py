@@ -99,6 +99,16 @@ class Store:
             except (NotFoundError, FileNotFoundError):
                 return []
 
+    def versions(self, prefix: str, after: str | None = None) -> list[tuple[str, str]]:
+        """As `names`, each with a tag that is another one when other bytes were put there."""
+        with _plain_errors("be listed"):
+            try:
+                batches = obstore.list(self._store, f"{prefix}/", offset=after)
+                found = sorted((meta for batch in batches for meta in batch), key=lambda meta: meta["path"])
+            except (NotFoundError, FileNotFoundError):
+                return []
+        return [(meta["path"], f"{meta['e_tag']} {meta['size']} {meta['last_modified']}") for meta in found]
+
     def folders(self, prefix: str) -> list[str]:
         """Last components of the folders directly below `prefix`, sorted, as spelt in the store."""
         with _plain_errors("be listed"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from policies.code.assignments import assignment_findings
@@ -19,6 +20,7 @@ from policies.code.references import Found, reference_findings
 from policies.code.text import source_findings, text_findings
 
 LONGEST_CODE = 300_000  # characters of Python in all files: about 7,500 lines
+MOST_LINES = 20_000  # of all files; a packet shows no more, so what it does not show is never allowed
 _NOT_TEXT = {".egg", ".pth", ".pyc", ".pyd", ".pyo", ".so", ".whl", ".zip"}
 
 
@@ -28,11 +30,20 @@ def review(files: Mapping[str, str]) -> list[Finding]:
     files: the text of each file by its path in the study's folder; bytes that are no text stand as U+FFFD in it.
     The study's own modules are no imports.
     """
+    return list(_review(tuple(sorted(files.items()))))
+
+
+@lru_cache(maxsize=8)  # the same code is looked at again and again: by packet, policy and agent
+def _review(listed: tuple[tuple[str, str], ...]) -> tuple[Finding, ...]:
+    files = dict(listed)
     size = sum(len(text) for path, text in files.items() if path.endswith(".py"))
     if size > LONGEST_CODE:
-        return [Finding(min(files), 1, "unreadable", f"{size:,} characters of code, more than a person reads")]
+        return (Finding(min(files), 1, "unreadable", f"{size:,} characters of code, more than a person reads"),)
+    lines = sum(text.count("\n") + 1 for text in files.values())
+    if lines > MOST_LINES:
+        return (Finding(min(files), 1, "unreadable", f"{lines:,} lines of text, more than a person reads"),)
     own = own_modules(files)
-    return sorted({finding for path, text in files.items() for finding in _of_file(path, text, own)})
+    return tuple(sorted({finding for path, text in files.items() for finding in _of_file(path, text, own)}))
 
 
 def _of_file(path: str, text: str, own: frozenset[str]) -> Iterator[Finding]:

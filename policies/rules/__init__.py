@@ -22,4 +22,20 @@ ON_REQUEST: tuple[Rule, ...] = tuple(
 )
 ON_CODE = (imports.judge, calls.judge)
 
-__all__ = ["ON_CODE", "ON_REQUEST", "Violation"]
+# every rule's name, and what it looks at
+RULES: dict[str, str] = {
+    "researchers": "who asks",
+    "purposes": "what for",
+    "columns": "the columns, and whether rows of one patient may be told",
+    "cohort": "how many patients the table has",
+    "tiers": "who trains: the hospital's own program, or study code",
+    "rounds": "how often it runs",
+    "runtime": "how long a round takes",
+    "size": "how many bytes leave in a round, and the configuration's length",
+    "outputs": "which metrics and tables of counts leave",
+    "protections": "secure aggregation and noise, where demanded",
+    "imports": "the packages that the code uses",
+    "calls": "what else the code does",
+}
+
+__all__ = ["ON_CODE", "ON_REQUEST", "RULES", "Violation"]

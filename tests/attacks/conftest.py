@@ -8,6 +8,10 @@ import pytest
 from tests.attacks.world import Desk, Ward, make_desk, make_ward
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "check: no attack, but honest use that must go on beside them")
+
+
 @pytest.fixture(params=[False, True], ids=["stock", "ours"])
 def ours(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)

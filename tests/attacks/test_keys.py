@@ -60,6 +60,7 @@ def test_a_hospital_with_other_keys_than_agreed_on_is_refused(tmp_path: Path) ->
         befriend(owner, zoe)
 
 
+@pytest.mark.check
 def test_a_hospital_with_the_agreed_keys_is_accepted(tmp_path: Path) -> None:
     world = World(tmp_path, "memory:///as-agreed", ours=True)
     owner = world.join(OWNER, "owner")

@@ -53,6 +53,7 @@ def _open(ward: Ward, folder: Path) -> Dataset:
     return Dataset.open(folder, ward.zoe.connection.peers.require(OWNER))
 
 
+@pytest.mark.check
 def test_an_untouched_dataset_opens(ward: Ward) -> None:
     folder = _publish(ward)
     ward.zoe.sync()

@@ -66,6 +66,18 @@ def test_names_after_one_name(store: Store) -> None:
     assert len(store.names("box", after="box/000000")) == 3
 
 
+def test_versions_tell_other_bytes_under_a_name(store: Store) -> None:
+    store.put("box/a", b"1")
+    store.put("box/b", b"1")
+    before = dict(store.versions("box"))
+    assert list(before) == ["box/a", "box/b"] == [name for name, _ in store.versions("box")]
+    assert dict(store.versions("box", after="box/a")) == {"box/b": before["box/b"]}
+    store.put("box/b", b"22")
+    after = dict(store.versions("box"))
+    assert after["box/a"] == before["box/a"]
+    assert after["box/b"] != before["box/b"]
+
+
 def test_more_names_than_one_page_of_a_listing(store: Store) -> None:
     names = [f"box/{number:06d}" for number in range(1_050)]
     for name in names:

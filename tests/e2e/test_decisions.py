@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ import researcher as wr
 from datasites.state import now
 from datasites.wire.reasons import Reason
 from researcher.history import History
-from tests.support.federation import PATIENCE, World, expected_state, load_study, same_bits, wait_for
+from tests.support.federation import PATIENCE, POLICY, World, expected_state, load_study, same_bits, wait_for
 
 
 def problems(result: wr.Result, hospital: str) -> list[str]:
@@ -198,3 +199,46 @@ def test_two_studies_at_once(world: World, background) -> None:
     tables = [h.table for h in world.hospitals]
     for messages, running in (([1, 2, 3, 4], results[0]), ([1, 2, 3], results[1])):
         assert same_bits(running.result(PATIENCE).parameters, expected_state(tables, messages))
+
+
+def test_a_policy_made_stricter_stops_a_study_before_its_next_round(world: World, tmp_path: Path) -> None:
+    _, south = world.hospitals
+    study = world.approved(rounds=3)
+    (tmp_path / "stricter.toml").write_text(POLICY.read_text().replace("rounds = 1000", "rounds = 2"))
+
+    def stricter_after_the_first(history: History) -> None:
+        if history.rounds()["round"].max() == 0:
+            south.datasite.set_policy("stays", tmp_path / "stricter.toml")
+
+    try:
+        result = wr.Rounds(study, min_hospitals=1).run(on_round=stricter_after_the_first)
+        assert problems(result, "south") == [Reason.POLICY.text]
+        assert "fit 2" not in south.study_log(study)
+        assert result.round == 3
+        wait_for(lambda: not (south.folder(study) / "table.parquet").exists(), "the table's view to be removed")
+    finally:
+        south.datasite.set_policy("stays", POLICY)
+
+
+def test_the_very_same_work_runs_again_without_a_person_where_the_policy_says_so(world: World, tmp_path: Path) -> None:
+    north, south = world.hospitals
+    study = world.approved(rounds=1, name="again")
+    (tmp_path / "same.toml").write_text(POLICY.read_text().replace('"never"', '"same-digest"'))
+    try:
+        for hospital in (north, south):
+            hospital.datasite.set_policy("stays", tmp_path / "same.toml")
+        again = world.submit(rounds=1, name="again", repetition=2)
+        assert again.manifest.rehearsal
+        assert again.manifest.rehearsal.twins[0].hospital in (north.email, south.email)
+        assert again.manifest.first == study.digest
+        again.wait(timeout=PATIENCE)
+        decision = again.decisions()[north.email]
+        assert decision.decided_by.startswith("policy ")
+        assert study.digest[:12] in decision.reason
+        assert wr.Rounds(again).run().round == 1
+        other = world.submit(rounds=2, name="again", repetition=2)  # a round more is other work
+        north.wait_for_submission(other)
+        assert other.digest in {s.digest for s in north.datasite.office.pending()}
+    finally:
+        for hospital in (north, south):
+            hospital.datasite.set_policy("stays", POLICY)

@@ -15,7 +15,17 @@ import pytest
 from safetensors.numpy import load_file
 
 import researcher as wr
-from tests.support.federation import DICTIONARY, PATIENCE, STUDY, World, expected_state, same_bits, stays, wait_for
+from tests.support.federation import (
+    DICTIONARY,
+    PATIENCE,
+    POLICY,
+    STUDY,
+    World,
+    expected_state,
+    same_bits,
+    stays,
+    wait_for,
+)
 from tests.support.s3 import serve_s3
 
 SITES = {"north": 1, "south": 2}
@@ -42,6 +52,8 @@ class Desk:
         assert "fingerprint" in self.do("init", "--email", email, "--store", store, "--name", self.label.title())
         table = str(self._root / f"{self.label}.csv")
         assert "30 rows fit" in self.do("publish", "--table", table, "--dictionary", str(DICTIONARY))
+        policy = [COMMAND, "policy", "set", "stays", str(POLICY), "--home", str(self.home)]
+        subprocess.run(policy, check=True, capture_output=True, timeout=PATIENCE)
         with (self._root / f"{self.label}.log").open("wb") as log:
             argv = [COMMAND, "datasite", "serve", "--home", str(self.home)]
             return subprocess.Popen(argv, stdout=log, stderr=log, env={**os.environ, "WARDROUND_SYNC_SECONDS": "0.2"})

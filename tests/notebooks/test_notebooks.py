@@ -41,6 +41,10 @@ def start(name: str, demo: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=NOTEBOOKS, env=environment, stdout=log, stderr=log)
 
 
+def outputs(notebook: nbformat.NotebookNode, form: str) -> list[str]:
+    return [o.data[form] for c in notebook.cells for o in c.get("outputs", []) if form in o.get("data", {})]
+
+
 def shown(notebook: nbformat.NotebookNode) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return "\n".join(str(output.get("data", {}).get("text/plain", output.get("text", ""))) for output in outputs)
@@ -58,6 +62,11 @@ def test_a_study_from_both_sides(running_demo: Path) -> None:
     assert any("image/png" in o.get("data", {}) for c in researcher_saw.cells for o in c.get("outputs", []))
     assert "approved" in shown(owner_saw)
     assert shown(owner_saw).count("released") >= 8
+    assert "The metric 'longest_stay' is not among those that may leave." in shown(owner_saw)
+    pages = "".join(str(html) for html in outputs(owner_saw, "text/html"))
+    for part in ("A table with fewer than 50 patients takes part in no study.", "What the policy says", "+        "):
+        assert part in pages
+    assert "The longest stay is one patient's own number." in shown(researcher_saw)
     assert load_file(running_demo / "model.safetensors")
 
 

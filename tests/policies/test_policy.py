@@ -12,6 +12,7 @@ from policies.examples import NAMES, example, example_text
 from policies.explain import explain
 from policies.policy import Policy
 from policies.request import StudyRequest
+from policies.rules import RULES
 
 Ask = Callable[..., StudyRequest]
 
@@ -155,6 +156,13 @@ def test_an_example_fits_a_page_and_is_told_whole(name: str) -> None:
         assert word in told
 
 
+def test_a_notebook_reads_it_aloud_and_runs_nothing() -> None:
+    policy = Policy.from_toml(edited("standard", title='"<script>alert(1)</script>"'))
+    page = policy._repr_html_()
+    assert "A table with fewer than 50 patients takes part in no study." in page
+    assert "<script" not in page
+
+
 def test_examples_grow_stricter(asks: Ask) -> None:
     teaching, standard, strict = example("teaching"), example("standard"), example("strict")
     assert not standard.check(asks())
@@ -174,11 +182,22 @@ def test_digest_is_of_what_it_says() -> None:
 def test_only_an_exact_repetition_is_approved_without_a_person(asks: Ask) -> None:
     policy = Policy.from_toml(edited("standard", automatic='"same-digest"'))
     earlier = frozenset({"d" * 64})
-    assert policy.approves(asks(approved_digests=earlier))
-    assert not policy.approves(asks(approved_digests=earlier, digest="e" * 64))
-    assert not policy.approves(asks())
-    assert not policy.approves(asks(approved_digests=earlier, rounds=101))
-    assert not example("standard").approves(asks(approved_digests=earlier))
+    again = {"digest": "2" * 64, "first": "d" * 64, "approved_digests": earlier}
+    assert policy.approves(asks(**again))
+    assert not policy.approves(asks(**{**again, "first": "e" * 64}))
+    assert not policy.approves(asks(**{**again, "approved_digests": frozenset()}))
+    assert not policy.approves(asks(**{**again, "rounds": 101}))
+    assert not policy.approves(asks(digest="d" * 64, first="d" * 64, approved_digests=earlier))  # repeats nothing
+    assert not example("standard").approves(asks(**again))
+
+
+def test_every_rule_gives_its_verdict(asks: Ask) -> None:
+    verdicts = example("standard").verdicts(asks(patients=3, files={"study.py": "import os\n"}))
+    assert list(verdicts) == list(RULES)
+    assert {rule for rule, found in verdicts.items() if found} == {"cohort", "imports", "calls"}
+    assert [v for found in verdicts.values() for v in found] == example("standard").check(
+        asks(patients=3, files={"study.py": "import os\n"})
+    )
 
 
 def test_explain_tells_of_every_protection() -> None:

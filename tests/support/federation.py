@@ -26,6 +26,7 @@ from researcher.rehearsal import rehearse
 
 STUDY = Path(__file__).parent / "counting"
 DICTIONARY = STUDY / "stays.toml"
+POLICY = Path(__file__).parent / "policy.toml"
 PATIENCE = 60.0  # other work may share the machine
 WARDROUND = [sys.executable, "-c", "from datasites.cli import main; main()", "datasite"]
 _QUICK = {"WARDROUND_SYNC_SECONDS": "0.2", "WARDROUND_POLL_SECONDS": "0.1"}
@@ -85,19 +86,23 @@ def same_bits(left: Arrays, right: Arrays) -> bool:
 class Hospital:
     """One datasite and its agent's process."""
 
+    dictionary = DICTIONARY
+    make_table = staticmethod(stays)
+
     def __init__(self, home: Path, label: str, site: int, rows: int, store: str) -> None:
         self.label, self.email = label, f"do@{label}.org"
-        self.table = stays(site, rows)
+        self.table = self.make_table(site, rows)
         self.source = home.with_suffix(".csv")
         self.table.to_csv(self.source, index=False)
         self.log = home.with_suffix(".log")
         self._env = {**os.environ, **_QUICK}
         self._agent: subprocess.Popen[bytes] | None = None
         self.datasite = Datasite.create(home, self.email, store, name=label.title())
+        self.datasite.set_policy("stays", POLICY)
         self.home = self.datasite.home
 
     def publish(self) -> None:
-        self.datasite.publish(DICTIONARY, self.source)
+        self.datasite.publish(self.dictionary, self.source)
 
     def start(self) -> None:
         """Starts the agent, unless it runs."""
@@ -155,7 +160,8 @@ class Hospital:
 
     def job(self, study: wr.Submission) -> Any:
         """Syft's own record of the study, as the data owner sees it."""
-        return next(j for j in self.datasite.office._jobs.jobs if j.name == study.manifest.job_name)
+        with self.home.syft_tree():  # the agent writes there, and Syft leaves out what is half written
+            return next(j for j in self.datasite.office._jobs.jobs if j.name == study.manifest.job_name)
 
 
 def _entry(hospital: Hospital) -> str:
@@ -166,12 +172,14 @@ def _entry(hospital: Hospital) -> str:
 class World:
     """Hospitals that share a store with one researcher, who is accepted by all of them."""
 
+    hospital_type: type[Hospital] = Hospital
+
     def __init__(self, root: Path, store: str = "", sites: int = 2) -> None:
         self.root = root
         self.store = store or f"file://{root}/store"
         labels = ("north", "south", "east")[:sites]
         self.hospitals = [
-            Hospital(root / label, label, i, 20 * i + 10, self.store) for i, label in enumerate(labels, 1)
+            self.hospital_type(root / label, label, i, 20 * i + 10, self.store) for i, label in enumerate(labels, 1)
         ]
         self.file = root / "federation.toml"
         self.file.write_text("\n".join([f'store = "{self.store}"', *map(_entry, self.hospitals)]))
@@ -183,14 +191,19 @@ class World:
         for hospital in self.hospitals:
             hospital.publish()
             hospital.start()
-        self.researcher = wr.connect(self.file, email, home=self.root / "ada", store_options=store_options)
+        self.researcher = self.join(email, "ada", store_options)
+        return self
+
+    def join(self, email: str, folder: str, store_options: Mapping[str, Any] | None = None) -> wr.Federation:
+        """Another researcher whom all hospitals accept."""
+        researcher = wr.connect(self.file, email, home=self.root / folder, store_options=store_options)
         for hospital in self.hospitals:
             wait_for(lambda h=hospital: email in set(h.datasite.peer_requests()["researcher"]), "the peer request")
-            hospital.datasite.trust(email, self.researcher.fingerprint)
+            hospital.datasite.trust(email, researcher.fingerprint)
             hospital.wait_until_serving()
-        self.researcher.wait_for_hospitals(PATIENCE)
-        self.researcher.wait_for_datasets("stays", PATIENCE)
-        return self
+        researcher.wait_for_hospitals(PATIENCE)
+        researcher.wait_for_datasets("stays", PATIENCE)
+        return researcher
 
     def close(self) -> None:
         for hospital in self.hospitals:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from datasites.runner.limits import Limits
-from datasites.runner.sandbox import seccomp
+from datasites.runner.sandbox import gpus, seccomp
 from datasites.runner.sandbox.base import Inside
 from datasites.runner.sandbox.python import needs
 from policies.errors import Unavailable
@@ -36,10 +36,10 @@ class Bubblewrap:
         return (
             "The code sees an empty file system with Python, its own files and the approved columns of one table, all "
             "read-only; it can write only to a small memory-backed folder that is emptied after each call. There is "
-            "no network, no other process, no shell or other program, no device and no privilege. About a hundred "
-            "system calls are refused. Limited: memory, number of processes, time of each call. Not limited: processor "
-            "time within a call, and what can be learned from timing about the machine. A hole in the Linux kernel "
-            "would be a hole in this sandbox."
+            "no network, no other process, no shell or other program, no privilege, and no device but graphics cards "
+            "where the setting limits.gpus allows them. About a hundred system calls are refused. Limited: memory, "
+            "number of processes, processor time and time of each call. Not limited: what can be learned from timing "
+            "about the machine. A hole in the Linux kernel would be a hole in this sandbox."
         )
 
     @property
@@ -56,6 +56,7 @@ class Bubblewrap:
             *_flat("--ro-bind", ((path, path) for path in python.reads)),
             *_flat("--symlink", ((target, link) for link, target in python.links)),
             *("--proc", "/proc", "--dev", "/dev"),
+            *_flat("--dev-bind", ((path, path) for path in (gpus.devices() if limits.gpus else ()))),
             *_flat("--ro-bind", ((path, path) for path in reads)),
             *("--size", str(limits.scratch_bytes), "--perms", "0700", "--tmpfs", str(scratch)),
             # the rest has no limit of size; and root could write to the kernel's settings in /proc/sys

@@ -13,9 +13,10 @@ from datasites.runner.sandbox.base import Inside
 class Confinement:
     """Made once by the worker; `apply` is then cheap (well under a millisecond). Raises OSError."""
 
-    def __init__(self, inside: Inside, reads: Iterable[Path], scratch: Path) -> None:
+    def __init__(self, inside: Inside, reads: Iterable[Path], scratch: Path, *, with_gpus: bool = False) -> None:
         self._inside = inside
-        self._rules = landlock.ruleset(reads, [scratch]) if inside is Inside.CALLS_AND_FILES else None
+        files = inside is Inside.CALLS_AND_FILES
+        self._rules = landlock.ruleset(reads, [scratch], with_gpus=with_gpus) if files else None
 
     @property
     def descriptors(self) -> tuple[int, ...]:

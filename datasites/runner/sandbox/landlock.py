@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.runner.limits import Limits
-from datasites.runner.sandbox import privileges, seccomp
+from datasites.runner.sandbox import gpus, privileges, seccomp
 from datasites.runner.sandbox.base import Inside
 from datasites.runner.sandbox.python import needs
 from policies.errors import Unavailable
@@ -45,9 +45,9 @@ class Landlock:
             "The code can open only Python, its own files and the approved columns of one table, all read-only; it "
             "can write only to one folder that is emptied after each call. There is no network: no socket can be "
             "made. It cannot look into other processes or signal them. About a hundred system calls are refused. "
-            "Limited: memory, size of each file, number of processes, time of each call. Not limited: "
-            "how much disk its many files take, processor time within a call; it can find out whether a file of a "
-            "given name exists, how large it is and when it changed. bubblewrap confines more: prefer it."
+            "Limited: memory, size of each file, number of processes, processor time and time of each call. "
+            "Not limited: how much disk its many files take; it can find out whether a file of a given name exists, "
+            "how large it is and when it changed. bubblewrap confines more: prefer it."
         )
 
     @property
@@ -79,16 +79,20 @@ def version() -> int:
         return 0
 
 
-def ruleset(reads: Iterable[Path], writes: Iterable[Path]) -> int:
-    """A file descriptor for `apply`: folders and files to read besides Python, and folders to write. Raises OSError."""
+def ruleset(reads: Iterable[Path], writes: Iterable[Path], *, with_gpus: bool = False) -> int:
+    """A file descriptor for `apply`: folders and files to read besides Python, and folders to write; with or without
+    the graphics cards. Raises OSError."""
     known = _known(version())
     scopes = 3 if version() >= _SCOPES_SINCE else 0
     attributes = struct.pack("=QQQ", known, 0, scopes)[: 24 if scopes else 8]
     rules = _call(_CREATE, attributes, len(attributes), 0)
-    for path in [*needs().reads, *reads, *map(Path, _FACTS)]:
+    facts = (*_FACTS, *gpus.FACTS) if with_gpus else _FACTS
+    for path in [*needs().reads, *reads, *map(Path, facts)]:
         _allow(rules, path, _READ & known)
     for path in map(Path, _DEVICES):
         _allow(rules, path, (_READ_FILE | _WRITE_FILE) & known)
+    for path in gpus.devices() if with_gpus else ():
+        _allow(rules, path, (_READ_FILE | _WRITE_FILE | _READ_DIR | _IOCTL) & known)
     for path in writes:
         _allow(rules, path, known & ~_EXECUTE)
     return rules

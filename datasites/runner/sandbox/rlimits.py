@@ -32,9 +32,10 @@ class ProcessLimits:
         """See `Sandbox.confines`."""
         return (
             "Limited: memory of each process, size of each file, number of processes (not for root) and of open "
-            "files, time of each call. No privileges can be gained; nothing of the agent's environment is passed on. "
-            "Not limited: the code can read and write every file that the agent's user can, use the network, "
-            "look at the agent's own process, and leave processes behind that moved to a session of their own."
+            "files, processor time and time of each call. No privileges can be gained; nothing of the agent's "
+            "environment is passed on. Not limited: the code can read and write every file that the agent's user "
+            "can, use the network, look at the agent's own process, and leave processes behind that moved to a "
+            "session of their own."
         )
 
     @property
@@ -50,14 +51,15 @@ class ProcessLimits:
 def apply(limits: Limits) -> None:
     """Limits this process and all that it starts, for good."""
     for kind, wanted in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
+        # CUDA reserves addresses for all memory of machine and cards; what is really used is watched by the worker
+        (resource.RLIMIT_AS, resource.RLIM_INFINITY if limits.gpus else limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_CORE, 0),  # a core file would be a copy of the table
         (resource.RLIMIT_NPROC, _tasks_of_user() + limits.processes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
         _, hard = resource.getrlimit(kind)
-        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        value = min((one for one in (wanted, hard) if one != resource.RLIM_INFINITY), default=resource.RLIM_INFINITY)
         resource.setrlimit(kind, (value, value))
     privileges.no_new_privileges()
 

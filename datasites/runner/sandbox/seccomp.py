@@ -1,13 +1,15 @@
 """The filter of system calls: a small classic BPF program that the kernel runs before each of them (seccomp(2)).
 
-It refuses what training a model never needs and what attacks on kernels and on other processes do. It is a list of
-what is refused, since PyTorch on another machine may need calls that nobody foresaw here.
+For a study it refuses what training a model never needs and what attacks on kernels and on other processes do: a list
+of what is refused, since PyTorch on another machine may need calls that nobody foresaw here. For the release gate,
+which only computes, it is a list of what is allowed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import platform
 import socket
@@ -37,12 +39,7 @@ def program(*, files: bool = False, signals: bool = False) -> bytes:
     `files` also refuses changes of files' metadata by name, `signals` also signals to all but the calling process:
     both are for where nothing else keeps them from what is not the study's. Raises Unavailable on other processors.
     """
-    machine = platform.machine()
-    if machine not in _ARCHITECTURES or struct.calcsize("P") != 8:
-        raise Unavailable(f"There is no filter of system calls for {machine}.", "Use x86-64 or arm64, 64 bits.")
-    audit, column = _ARCHITECTURES[machine]
-    steps: list[_Step] = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL)]
-    steps += [(_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), _DENIED]
+    steps, column = _beginning()
     refused = syscalls.REFUSED | (syscalls.METADATA if files else {}) | (syscalls.SIGNALS if signals else {})
     for name, numbers in refused.items():
         # glibc tries clone3 first, and clone when the kernel says that it has none
@@ -50,7 +47,32 @@ def program(*, files: bool = False, signals: bool = False) -> bytes:
         steps += _case(numbers[column], [answer])
     for name, judgement in _judgements(signals):
         steps += _case(syscalls.BY_ARGUMENT[name][column], judgement)
-    return b"".join(struct.pack("=HBBI", *step) for step in [*steps, _ALLOWED])
+    return _assembled([*steps, _ALLOWED])
+
+
+def computing_only() -> bytes:
+    """The filter for a process of ours that reads and writes what it has open and computes, and does nothing else:
+    no file is opened, no process or thread started, no memory made to be run. Raises Unavailable as `program` does."""
+    steps, column = _beginning()
+    for numbers in syscalls.COMPUTE.values():
+        steps += _case(numbers[column], [_ALLOWED])
+    for numbers in syscalls.MEMORY.values():
+        steps += _case(numbers[column], [_argument(2), (_ANY_BIT, 0, 1, mmap.PROT_EXEC), _DENIED, _ALLOWED])
+    return _assembled([*steps, _DENIED])
+
+
+def _beginning() -> tuple[list[_Step], int]:
+    """The steps that every filter begins with, and this machine's column in `syscalls`."""
+    machine = platform.machine()
+    if machine not in _ARCHITECTURES or struct.calcsize("P") != 8:
+        raise Unavailable(f"There is no filter of system calls for {machine}.", "Use x86-64 or arm64, 64 bits.")
+    audit, column = _ARCHITECTURES[machine]
+    steps: list[_Step] = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL)]
+    return [*steps, (_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), _DENIED], column
+
+
+def _assembled(steps: list[_Step]) -> bytes:
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
 def apply(filter_: bytes) -> None:

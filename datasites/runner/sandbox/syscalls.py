@@ -147,3 +147,33 @@ BY_ARGUMENT: Numbers = {
     "sched_setaffinity": (203, 122),
     "tgkill": (234, 131),
 }
+
+COMPUTE: Numbers = {  # all that a single-threaded process needs that has its files open and its libraries loaded
+    "read": (0, 63),
+    "write": (1, 64),
+    "close": (3, 57),
+    "fstat": (5, 80),
+    "lseek": (8, 62),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "brk": (12, 214),
+    "madvise": (28, 233),
+    "futex": (202, 98),
+    "sched_yield": (24, 124),
+    "clock_gettime": (228, 113),
+    "clock_nanosleep": (230, 115),
+    "getrandom": (318, 278),
+    "getpid": (39, 172),
+    "gettid": (186, 178),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+}
+
+MEMORY: Numbers = {"mmap": (9, 222), "mprotect": (10, 226)}  # allowed with COMPUTE, but for memory that can be run

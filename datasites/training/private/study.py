@@ -21,6 +21,7 @@ class TrustedStudy:
     def __init__(self, training: Training, view: pd.DataFrame) -> None:
         self._training = training
         for_training, for_test = split(prepare(view, training.preparation))
+        self.training_rows = len(for_training)  # private, but for a mock twin's
         self._patients = Patients(for_training, training.encounters)
         self._test = Patients(for_test, training.evaluation.encounters) if training.evaluation else None
 

@@ -60,6 +60,7 @@ def rounds_fit_their_entries(hospital: Hospital, study: wr.Submission) -> None:
     ]
 
 
+@pytest.mark.check
 def test_a_studys_whole_life_is_in_the_log_and_everybody_has_seen_it(world: World, tmp_path: Path) -> None:
     study = world.approved(rounds=2)
     wr.Rounds(study).run()
@@ -72,7 +73,7 @@ def test_a_studys_whole_life_is_in_the_log_and_everybody_has_seen_it(world: Worl
         assert kinds["round_received"] == kinds["run_started"] == kinds["released"] == 3
         rounds_fit_their_entries(hospital, study)
         everything = hospital.datasite.state.audit.entries()
-        assert [e["kind"] for e in everything[:2]] == ["created", "published"]
+        assert [e["kind"] for e in everything[:3]] == ["created", "policy_set", "published"]
         assert "agent_started" in {e["kind"] for e in everything}
         assert next(e for e in everything if e["kind"] == "peer_accepted")["peer"] == "ada@uni.org"
         assert "Dr. Who" not in str(everything)

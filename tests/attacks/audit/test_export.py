@@ -66,6 +66,7 @@ def wrong(report: Report, what: str) -> str:
     return next(finding.found for finding in report.findings if finding.what == what and not finding.good)
 
 
+@pytest.mark.check
 def test_untouched(original: Path) -> None:
     report = verify(original)
     assert report.good, report.findings

@@ -94,6 +94,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     south.close()
 
 
+@pytest.mark.check
 def test_an_honest_log_that_goes_on(scene: Scene) -> None:
     scene.grow(5)
     scene.publish()
@@ -175,6 +176,7 @@ def test_a_witness_who_lies_is_told_apart(scene: Scene, tmp_path: Path) -> None:
     assert [f.found for f in report.findings if not f.good] == [f"its head of 10 entries is not signed by {NORTH}"]
 
 
+@pytest.mark.check
 def test_what_a_witness_saw_later_does_not_count_against_an_older_export(scene: Scene) -> None:
     file = scene.export()
     kept = file.rename(file.with_name("kept.jsonl"))

@@ -23,6 +23,7 @@ from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.sandbox.bubblewrap import Bubblewrap
 from datasites.runner.sandbox.landlock import Landlock
 from datasites.runner.sandbox.rlimits import ProcessLimits
+from tests.support.workers import ReadWorker
 
 SANDBOXES: tuple[Sandbox, ...] = (ProcessLimits(), Bubblewrap(), Landlock())
 SECRET = "patient 4711"
@@ -45,11 +46,12 @@ class Hospital:
         self.secret.chmod(0o600)
         _table().to_parquet(self.folder / "mine" / "table.parquet")
 
-    def start(self, sandbox: Sandbox, code: Path | None = None, **limits: float) -> Worker:
+    def start(self, sandbox: Sandbox, code: Path | None = None, **limits: float) -> ReadWorker:
         mine = self.folder / "mine"
         chosen = Limits(**({"seconds_per_round": 20, "file_bytes": 2**22, "scratch_bytes": 2**23} | limits))
         table, scratch = mine / "table.parquet", mine / "scratch"
-        return Worker.start(code or mine / "code", table, scratch, mine / f"{sandbox.name}.log", chosen, sandbox)
+        log = mine / f"{sandbox.name}.log"
+        return ReadWorker(Worker.start(code or mine / "code", table, scratch, log, chosen, sandbox))
 
     def heard(self) -> list[bytes]:
         """What has arrived on any listener since the last time."""
@@ -106,15 +108,15 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
-def _workers(hospital: Hospital) -> Iterator[dict[str, Worker]]:
-    workers: dict[str, Worker] = {}
+def _workers(hospital: Hospital) -> Iterator[dict[str, ReadWorker]]:
+    workers: dict[str, ReadWorker] = {}
     yield workers
     for worker in workers.values():
         worker.stop()
 
 
 @pytest.fixture
-def attack(hospital: Hospital, sandbox: Sandbox, _workers: dict[str, Worker]) -> Callable[..., bool]:
+def attack(hospital: Hospital, sandbox: Sandbox, _workers: dict[str, ReadWorker]) -> Callable[..., bool]:
     """Runs one attack in the sandbox, and says whether the study believes that it worked."""
     hospital.restore()
 

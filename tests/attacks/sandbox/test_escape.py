@@ -37,10 +37,11 @@ NEEDS_ROOT = {"change_a_kernel_setting", "make_a_device"}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_attack(attack, hospital, sandbox, name):
+def test_attack(attack, hospital, sandbox, name, record_property):
     before = _state(hospital.folder)
     hospital.heard()
     worked = attack(name)
+    record_property("worked", worked)
     heard, after = hospital.heard(), _state(hospital.folder)
     if sandbox.name != ProcessLimits().name:
         assert not worked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from datasites.runner.errors import Code, WorkerFailed
-from datasites.runner.process import Worker
 from datasites.runner.sandbox.base import Inside, Sandbox
 from datasites.runner.sandbox.rlimits import ProcessLimits
 from tests.attacks.sandbox.conftest import Hospital
+from tests.support.workers import ReadWorker
 
 HEAD = """
 import ctypes, os, time
@@ -38,7 +39,7 @@ def run(hospital: Hospital, sandbox: Sandbox, tmp_path: Path) -> Callable[..., o
     hospital.restore()
 
     @contextmanager
-    def start(body: str, **limits: float) -> Iterator[Worker]:
+    def start(body: str, **limits: float) -> Iterator[ReadWorker]:
         (tmp_path / "study.py").write_text(HEAD + "".join(f"    {line}\n" for line in body.splitlines()))
         with hospital.start(sandbox, code=tmp_path, **limits) as worker:
             yield worker
@@ -46,7 +47,7 @@ def run(hospital: Hospital, sandbox: Sandbox, tmp_path: Path) -> Callable[..., o
     return start
 
 
-def failed(worker: Worker) -> Code:
+def failed(worker: ReadWorker) -> Code:
     with pytest.raises(WorkerFailed) as caught:
         worker.call("fit", {}, {})
     return caught.value.code
@@ -65,7 +66,7 @@ def named(text: str) -> list[int]:
 
 
 def gone(text: str) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 20
     while named(text) and time.monotonic() < until:
         time.sleep(0.02)
     return not named(text)
@@ -85,6 +86,32 @@ def test_memory_taken_by_many_processes(run):
     child = "if os.fork() == 0:\n        x = np.ones(25_000_000)\n        time.sleep(20)"
     with run(f"for _ in range(6):\n    {child}\ntime.sleep(20)", memory_bytes=2**29) as worker:
         assert failed(worker) is Code.OUT_OF_MEMORY
+
+
+BUSY = """
+for _ in range({children}):
+    if os.fork() == 0:
+        while True:
+            pass
+if {children}:
+    time.sleep(20)
+while True:
+    pass
+"""
+
+
+@pytest.mark.parametrize("children", [0, 4])
+def test_all_the_processor_time_there_is(run, children):
+    with run(BUSY.format(children=children), processor_seconds=1) as worker:
+        assert failed(worker) is Code.TIMEOUT
+
+
+def test_processor_time_of_processes_that_have_ended(run):
+    """Each is gone before it has used much."""
+    one = "if os.fork() == 0:\n        until = time.process_time() + 0.2\n        while time.process_time() < until:\n"
+    lines = f"while True:\n    {one}            pass\n        os._exit(0)\n    os.wait()"
+    with run(lines, processor_seconds=1) as worker:
+        assert failed(worker) is Code.TIMEOUT
 
 
 @pytest.mark.parametrize("step", ["os.ftruncate(f.fileno(), 2**40)", "f.seek(2**40), f.write(b'x')"])
@@ -180,7 +207,7 @@ def test_nothing_outlives_an_agent_that_is_killed(hospital, sandbox, tmp_path):
 
 
 REMEMBER = """
-import resource
+import fcntl, gc, resource, signal, sys, threading
 where, value = c['where'], 0
 if where == 'limit':
     value = resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 200
@@ -203,16 +230,84 @@ elif where == 'table':
 elif where == 'file':
     value = os.path.exists('remembered')
     open('remembered', 'w').close()
+elif where == 'sys.modules':
+    value = 'remembered' in sys.modules
+    sys.modules['remembered'] = np
+elif where == 'environment':
+    value = 'REMEMBERED' in os.environ
+    os.environ['REMEMBERED'] = '1'
+    ctypes.CDLL(None).setenv(b'REMEMBERED', b'1', 1)
+elif where == 'umask and folder':
+    value = os.umask(0o111) == 0o111 or os.getcwd() == '/'
+    os.chdir('/')
+elif where == 'random numbers':
+    value = np.random.random() == np.random.RandomState(7).random_sample(2)[1]
+    np.random.seed(7)
+    np.random.random()
+elif where == 'signal handler':
+    value = signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+elif where == 'shared memory':
+    try:
+        value = os.path.exists('/dev/shm/remembered')
+        open('/dev/shm/remembered', 'w').close()
+    except OSError:
+        pass
+elif where == 'memory of the worker':
+    try:
+        with open(f'/proc/{os.getppid()}/mem', 'r+b') as memory:
+            value = True
+    except OSError:
+        pass
+elif where == 'name of the worker':
+    try:
+        with open(f'/proc/{os.getppid()}/comm', 'r+') as comm:
+            value = comm.read().strip() == 'remembered'
+            comm.write('remembered')
+    except OSError:
+        pass
+elif where == 'score of the worker':
+    try:
+        with open(f'/proc/{os.getppid()}/oom_score_adj', 'r+') as score:
+            value = score.read().strip() == '777'
+            score.write('777')
+    except OSError:
+        pass
+elif where == 'timer':
+    value = signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    signal.setitimer(signal.ITIMER_REAL, 500)
+elif where == 'garbage collector':
+    value = gc.get_threshold()[0] == 4711
+    gc.set_threshold(4711)
+elif where == 'library code':
+    value = hasattr(np.zeros, 'remembered') or 'datasites.runner.worker' in str(getattr(threading, 'remembered', ''))
+    threading.remembered = 'datasites.runner.worker'
+elif where == 'lock on a shared file':
+    lock = open(np.__file__)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        value = True
+    os.set_inheritable(lock.fileno(), True)
+    if os.fork() == 0:
+        time.sleep(60)
 return NOTHING[0], 1, {'remembered': bool(value)}
 """
 
 
-@pytest.mark.parametrize("where", ["limit", "priority", "module", "table", "file"])
-def test_a_call_remembers_nothing(run, sandbox, where):
+PLACES = re.findall(r"where == '([^']+)'", REMEMBER)
+OUTSIDE = {"limit", "priority", "shared memory", "score of the worker"}  # without a sandbox
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_remembers_an_earlier_call_by_its(run, sandbox, where):
     with run(REMEMBER) as worker:
         answers = [worker.call("fit", {}, {"where": where}).metrics["remembered"] for _ in range(3)]
-    possible = sandbox.name == ProcessLimits().name and where in ("limit", "priority")
-    assert any(answers) == possible
+    Path("/dev/shm/remembered").unlink(missing_ok=True)  # noqa: S108
+    if sandbox.name != ProcessLimits().name:
+        assert not any(answers)
+    elif where in OUTSIDE:
+        assert any(answers)
 
 
 def test_a_killed_worker_is_only_the_studys_own_loss(run, sandbox):
@@ -225,6 +320,7 @@ def test_a_killed_worker_is_only_the_studys_own_loss(run, sandbox):
         assert worker.call("fit", {}, {}).num_examples == 1
 
 
+@pytest.mark.check
 def test_real_training_works_in_every_sandbox(hospital, sandbox, tmp_path):
     hospital.restore()
     (tmp_path / "study.py").write_text(TRAINING)

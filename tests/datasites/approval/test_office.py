@@ -2,68 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-import researcher as wr
 from datasites.approval.submissions import BadSubmission, read_submission
-from datasites.catalog.registry import RegisteredTable, Registry
-from datasites.catalog.tables import TableSource
 from datasites.datasite import Datasite
 from datasites.state import now
-from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import MANIFEST_FILE, SIGNATURE_FILE, ArraySpec, Manifest, OutputContract, sign_manifest
+from datasites.wire.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest
 from policies.errors import InvalidInput, Refused
-from tests.support.federation import DICTIONARY, STUDY, stays
-
-
-@pytest.fixture
-def ada(tmp_path: Path) -> Identity:
-    return Identity.create("ada@uni.org", tmp_path / "ada.json")
-
-
-@pytest.fixture
-def site(tmp_path: Path, ada: Identity) -> Iterator[Datasite]:
-    """A datasite that knows Ada and has the table, without an agent."""
-    datasite = Datasite.create(tmp_path / "north", "do@north.org", f"file://{tmp_path}/store")
-    datasite.office.peers.update(ada.email, "accepted", ada.public.document)
-    stays(1, 20).to_csv(tmp_path / "stays.csv", index=False)
-    Registry(datasite.home.datasets).add(
-        RegisteredTable(TableSource(path=tmp_path / "stays.csv"), Dictionary.load(DICTIONARY))
-    )
-    yield datasite
-    datasite.state.close()
-
-
-def manifest(**options: object) -> Manifest:
-    dictionary = Dictionary.load(DICTIONARY)
-    study = wr.Study("demo", "Test", STUDY, "stays", rounds=3, **options)  # type: ignore[arg-type]
-    arrays = {"w": ArraySpec(shape=(4,), dtype="int64")}
-    outputs = OutputContract(parameters=arrays, fit_metrics=(), evaluate_metrics=(), evaluate_arrays={})
-    return study.manifest("ada@uni.org", dictionary, outputs)
-
-
-def deliver(site: Datasite, asked: Manifest, ada: Identity, **extra: bytes) -> Path:
-    """Puts a study where Syft's sync puts it, by Syft's own client on the researcher's side of a tree."""
-    from syft_job import SyftJobConfig
-    from syft_job.client import JobClient
-
-    package = site.home.path / f"package-{len(list(site.home.path.glob('package-*')))}"
-    files = {path: (STUDY / path).read_bytes() for path in asked.files}
-    files |= {MANIFEST_FILE: asked.canonical(), SIGNATURE_FILE: sign_manifest(asked, ada).encode()}
-    for path, data in {**files, **extra}.items():
-        (package / path).parent.mkdir(parents=True, exist_ok=True)
-        (package / path).write_bytes(data)
-    config = SyftJobConfig(syftbox_folder=site.home.syftbox, current_user_email="ada@uni.org", has_do_role=False)
-    client = JobClient.from_config(config)
-    with warnings.catch_warnings(action="ignore"):  # it has not met this datasite's Syft version
-        folder = client.submit_python_job("do@north.org", str(package), job_name=asked.job_name, entrypoint="study.py")
-    return Path(folder)
+from tests.support.federation import STUDY
+from tests.support.submissions import deliver, manifest
 
 
 def approve(site: Datasite, asked: Manifest, **limits: object) -> None:

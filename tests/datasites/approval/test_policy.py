@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from datasites.approval.policy import PolicyBook, approved_before, count_patients, request_of
-from datasites.catalog.registry import RegisteredTable
-from datasites.catalog.tables import TableSource
+from datasites.approval.policy import PolicyBook, approved_before, request_of
 from datasites.home import DatasiteHome
 from datasites.wire.decision import Decision, SignedDecision
-from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
 from policies.errors import InvalidInput
 from policies.examples import example, example_text
-from tests.support.federation import DICTIONARY, stays
+from policies.policy import Policy
 
 FILES = {"study.py": b"import numpy\n", "notes.txt": b"\xff\xfe"}
 
@@ -46,6 +43,12 @@ def book(tmp_path: Path) -> PolicyBook:
     return PolicyBook(DatasiteHome(tmp_path))
 
 
+def put(book: PolicyBook, policy: str | Path) -> Policy:
+    rules, text = book.read("stays", policy)
+    book.put("stays", text)
+    return rules
+
+
 def test_request_says_all_that_the_manifest_does(manifest: Manifest) -> None:
     asked = request_of(manifest, FILES, ["a" * 64], patients=70)
     assert (asked.researcher, asked.purpose, asked.dataset, asked.tier) == ("ada@uni.org", "Test", "stays", "reviewed")
@@ -55,6 +58,9 @@ def test_request_says_all_that_the_manifest_does(manifest: Manifest) -> None:
     assert asked.max_bytes == manifest.outputs.max_bytes
     assert (asked.digest, asked.approved_digests, asked.patients) == (manifest.digest, {"a" * 64}, 70)
     assert asked.pseudonyms
+    assert asked.first == manifest.digest
+    assert request_of(manifest.model_copy(update={"repetition": 2}), FILES).first == manifest.digest
+    assert request_of(manifest, FILES, rounds=2).rounds == 2
     assert asked.protections == set()
     assert [v.rule for v in example("standard").check(asked)] == ["calls"]  # notes.txt, which is no text
 
@@ -71,23 +77,23 @@ def test_standard_applies_where_nothing_was_set(book: PolicyBook) -> None:
 
 def test_a_policy_that_was_set_applies_as_it_was_written(book: PolicyBook, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("# mine\n" + example_text("strict"))
-    assert book.set("stays", tmp_path / "mine.toml") == book.get("stays") == example("strict")
+    assert put(book, tmp_path / "mine.toml") == book.get("stays") == example("strict")
     assert book.text("stays").startswith("# mine\n")
     assert book.get("other") == example("standard")
     assert (book.folder / "stays.toml").stat().st_mode & 0o077 == 0
-    assert book.set("stays", "teaching") == book.get("stays") == example("teaching")
+    assert put(book, "teaching") == book.get("stays") == example("teaching")
 
 
 def test_a_wrong_policy_changes_nothing(book: PolicyBook, tmp_path: Path) -> None:
-    book.set("stays", "strict")
+    put(book, "strict")
     (tmp_path / "wrong.toml").write_text(example_text("teaching").replace("rounds = 1000", "rounds = 0"))
     with pytest.raises(InvalidInput, match="`rounds`"):
-        book.set("stays", tmp_path / "wrong.toml")
+        book.read("stays", tmp_path / "wrong.toml")
     assert book.get("stays") == example("strict")
 
 
 def test_a_damaged_policy_is_never_taken_for_none(book: PolicyBook) -> None:
-    book.set("stays", "strict")
+    put(book, "strict")
     (book.folder / "stays.toml").write_bytes(b"title = ")
     with pytest.raises(InvalidInput, match="not TOML"):
         book.get("stays")
@@ -100,23 +106,45 @@ def test_a_damaged_policy_is_never_taken_for_none(book: PolicyBook) -> None:
 @pytest.mark.parametrize("name", ["../peers", "a/b", "", "a.b"])
 def test_only_names_of_tables(book: PolicyBook, name: str) -> None:
     with pytest.raises(InvalidInput, match="not the name of a table"):
-        book.set(name, "strict")
+        book.read(name, "strict")
+    with pytest.raises(InvalidInput, match="not the name of a table"):
+        book.put(name, "")
 
 
-def test_patients_are_counted_not_rows(tmp_path: Path) -> None:
-    stays(1, 30).to_csv(tmp_path / "stays.csv", index=False)
-    table = RegisteredTable(TableSource(path=tmp_path / "stays.csv"), Dictionary.load(DICTIONARY))
-    assert count_patients(table) == 15
-    (tmp_path / "stays.csv").unlink()
-    assert count_patients(table) is None
+def test_whatever_changes_a_policy_changes_its_stamp(book: PolicyBook) -> None:
+    stamps = [book.stamp("stays")]
+    put(book, "strict")
+    stamps.append(book.stamp("stays"))
+    (book.folder / "stays.toml").write_text(example_text("strict") + "# a comment")
+    stamps.append(book.stamp("stays"))
+    (book.folder / "stays.toml").write_bytes(b"\xff")
+    stamps.append(book.stamp("stays"))
+    (book.folder / "stays.toml").unlink()
+    (book.folder / "stays.toml").symlink_to("gone")
+    stamps.append(book.stamp("stays"))
+    assert len(set(stamps)) == len(stamps)
 
 
-def test_only_approvals_in_force_count_as_approved_before() -> None:
-    def decided(study: str, verdict: str) -> SignedDecision:
+def test_only_a_persons_approval_in_force_counts_as_approved_before() -> None:
+    at = datetime.now(UTC)
+
+    def decided(study: str, verdict: str, days: int = 1, by: str = "owner") -> SignedDecision:
         decision = Decision(
-            study=study * 64, hospital="do@a.org", number=1, verdict=verdict, decided_at=datetime.now(UTC)
-        )  # type: ignore[arg-type]
+            study=study * 64,
+            hospital="do@a.org",
+            number=1,
+            verdict=verdict,  # type: ignore[arg-type]
+            expires_at=at + timedelta(days=days),
+            decided_by=by,
+            decided_at=at,
+        )
         return SignedDecision(decision=decision, signature="")
 
-    decisions = [decided("a", "approved"), decided("b", "denied"), decided("c", "revoked")]
-    assert approved_before(decisions) == {"a" * 64}
+    decisions = [
+        decided("a", "approved"),
+        decided("b", "denied"),
+        decided("c", "revoked"),
+        decided("d", "approved", days=0),
+        decided("e", "approved", by="policy 0123456789ab"),
+    ]
+    assert approved_before(decisions, at) == {"a" * 64}

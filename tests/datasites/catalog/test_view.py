@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from datasites.catalog.validate import conform
-from datasites.catalog.view import study_view
+from datasites.catalog.view import count_view, study_view
 from datasites.wire.dictionary import Dictionary
 from policies.errors import InvalidInput
 
@@ -59,3 +60,9 @@ def test_a_short_secret_and_an_unconformed_table_are_refused(stays: Dictionary, 
         study_view(conform(rows, stays), stays, ["age"], b"short")
     with pytest.raises(InvalidInput, match="lacks patient_id"):
         study_view(rows.drop(columns="patient_id"), stays, ["age"], SECRET)
+
+
+def test_a_view_is_counted_by_rows_and_patients(stays: Dictionary, rows: pd.DataFrame, tmp_path: Path) -> None:
+    twice = pd.concat([rows, rows], ignore_index=True)
+    study_view(conform(twice, stays), stays, ["age"], SECRET).to_parquet(tmp_path / "view.parquet", index=False)
+    assert count_view(tmp_path / "view.parquet") == (len(twice), rows["patient_id"].nunique())

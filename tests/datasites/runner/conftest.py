@@ -13,8 +13,9 @@ from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
 from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.sandbox.choose import default_sandbox
+from tests.support.workers import ReadWorker
 
-StartStudy = Callable[..., Worker]
+StartStudy = Callable[..., ReadWorker]
 
 
 @pytest.fixture
@@ -34,15 +35,16 @@ def sandbox() -> Sandbox:
 @pytest.fixture
 def start(tmp_path: Path, table: Path, sandbox: Sandbox) -> Iterator[StartStudy]:
     """Starts a worker on the given text of study.py; limits as keywords."""
-    workers: list[Worker] = []
+    workers: list[ReadWorker] = []
 
-    def start_study(text: str, **limits: float) -> Worker:
+    def start_study(text: str, **limits: float) -> ReadWorker:
         code = tmp_path / f"code{len(workers)}"
-        code.mkdir()
+        code.mkdir(exist_ok=True)
         (code / "study.py").write_text("import numpy as np\n" + textwrap.dedent(text))
         (code / "sibling.py").write_text("ANSWER = 42.0\n")
         chosen = Limits(**({"seconds_per_round": 30} | limits))
-        workers.append(Worker.start(code, table, tmp_path / "scratch", tmp_path / "log", chosen, sandbox))
+        worker = Worker.start(code, table, tmp_path / "scratch", tmp_path / "log", chosen, sandbox)
+        workers.append(ReadWorker(worker))
         return workers[-1]
 
     yield start_study

@@ -124,3 +124,9 @@ def test_finite_means_neither_nan_nor_infinity() -> None:
     assert all_finite(np.zeros((0, 2)))
     assert not all_finite(np.array([1.0, np.nan]))
     assert not all_finite(np.array(-np.inf))
+
+
+def test_a_header_that_would_fill_the_memory_is_not_parsed() -> None:
+    text = b'{"__metadata__":{"wardround":"{}"},"w":' + b"[[]," * 2_000_000
+    with pytest.raises(InvalidInput, match="header is too large"):
+        unpack(len(text).to_bytes(8, "little") + text, 1 << 30)

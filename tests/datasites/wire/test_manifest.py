@@ -48,6 +48,15 @@ def manifest(**changes: Any) -> Manifest:
     return Manifest.model_validate(fields(**changes))
 
 
+TWIN = {
+    "hospital": "do@north.org",
+    "fit_seconds": 0.5,
+    "evaluate_seconds": 0.25,
+    "train_examples": 80,
+    "test_examples": 20,
+    "fit_metrics": {"loss": 0.7},
+    "evaluate_metrics": {},
+}
 OTHER: dict[str, Any] = {
     "name": "other",
     "purpose": "Something else.",
@@ -60,6 +69,8 @@ OTHER: dict[str, Any] = {
     "rounds": 6,
     "seconds_per_round": 61,
     "outputs": {**fields()["outputs"], "fit_metrics": []},
+    "repetition": 2,
+    "rehearsal": {"sandbox": "bubblewrap", "twins": [TWIN]},
 }
 
 
@@ -177,3 +188,32 @@ def test_every_difference_of_the_code_is_named() -> None:
     changed = {"study.py": b"x = 2\n", "numpy.py": b""}
     problems = code_problems(manifest(), changed)
     assert [problem.split()[0] for problem in problems] == ["model/net.py", "numpy.py", "study.py"]
+
+
+def test_repetitions_of_the_same_work_have_their_first_in_common() -> None:
+    first = manifest()
+    assert (first.repetition, first.first) == (1, first.digest)
+    again = manifest(repetition=2)
+    assert again.digest != first.digest
+    assert again.first == manifest(repetition=3).first == first.digest
+    for field in OTHER.keys() - {"repetition"}:  # a byte more or less is other work
+        assert manifest(repetition=2, **{field: OTHER[field]}).first != first.digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hospital": "<script>"},
+        {"fit_seconds": -1.0},
+        {"evaluate_seconds": float("nan")},
+        {"fit_metrics": {"loss": float("inf")}},
+        {"fit_metrics": {"x" * 101: 1.0}},
+        {"evaluate_metrics": {f"m{number}": 1.0 for number in range(101)}},
+        {"note": "a free text"},
+    ],
+)
+def test_a_report_of_a_rehearsal_is_small_and_holds_numbers(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        manifest(rehearsal={"sandbox": "bubblewrap", "twins": [{**TWIN, **change}]})
+    with pytest.raises(ValidationError):
+        manifest(rehearsal={"sandbox": "x" * 101, "twins": [TWIN]})

@@ -36,5 +36,13 @@ def test_a_flood_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(list(tmp_path.glob("*.message"))) == 3
 
 
+def test_few_large_messages_do_not_fill_the_disk_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "_KEEP_BYTES", 100)
+    for number in range(3):
+        put_aside(tmp_path, EVE, f"box/{number}", bytes(60), "is bad")
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.message")) == 60
+    assert len(notes(tmp_path)) == 3
+
+
 def test_no_folder_means_no_notes(tmp_path: Path) -> None:
     assert notes(tmp_path / "never") == []

@@ -1,0 +1,107 @@
+"""A study in one paragraph of plain words, built from facts alone.
+
+Not one word in it is the researcher's own (names that they chose appear only where their form is fixed), so that no
+purpose, metric or file name can put a sentence into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from datasites.approval import private
+from datasites.wire.manifest import Manifest
+
+if TYPE_CHECKING:
+    from datasites.approval.packet.packet import Packet
+
+NO_GUARANTEE = (
+    "There is no differential-privacy guarantee: a model can remember patients, and code can hide a value in numbers "
+    "that look honest. Approve only code that you, or a reviewer you trust, have read."
+)
+
+
+def summary(packet: Packet) -> str:
+    m = packet.manifest
+    told = (_what(packet), _how_often(m), _leaves(m), _guarantee(packet))
+    return " ".join((*told, *_judged(packet)))
+
+
+def _what(packet: Packet) -> str:
+    m = packet.manifest
+    if m.training is not None:
+        return private.what(m)
+    lines = sum(text.count("\n") + 1 for text in packet.code().values())
+    of = f" of its {len(packet.dictionary.columns)}" if packet.dictionary else ""
+    return (
+        f"{m.researcher} asks that {_count(len(m.files), 'file')} of code ({_count(lines, 'line')}) run on this "
+        f"hospital's own machine, in a closed room without a network, beside the rows of the table {m.dataset!r}. "
+        f"The code would see {len(m.columns)}{of} columns, and which rows belong to the same patient; it would see no "
+        f"patient's name or number."
+    )
+
+
+def _how_often(m: Manifest) -> str:
+    return f"It would run in at most {_count(m.rounds, 'round')}, each of at most {duration(m.seconds_per_round)}."
+
+
+def _leaves(m: Manifest) -> str:
+    outputs = m.outputs
+    numbers = sum(_size(spec.shape) for spec in outputs.parameters.values())
+    parts = [f"a model of {_count(numbers, 'number')}"]
+    if metrics := len({*outputs.fit_metrics, *outputs.evaluate_metrics}):
+        parts.append(_count(metrics, "metric"))
+    if tables := len(outputs.evaluate_arrays):
+        parts.append(f"{_count(tables, 'table')} of numbers")
+    return (
+        f"After each round {_listed(parts)} would leave the hospital, at most {outputs.max_bytes:,} bytes a round and "
+        f"{total_bytes(m):,} in all."
+    )
+
+
+def _judged(packet: Packet) -> list[str]:
+    ruling, told = packet.ruling, []
+    if packet.problems:
+        told.append("It cannot run here as it stands.")
+    if ruling.policy is None:
+        told.append("The table's policy cannot be used, so nothing is allowed.")
+    elif count := len(ruling.violations):
+        told.append(f"The policy in force does not allow it, for {_count(count, 'reason')}.")
+    else:
+        told.append("The policy in force allows it.")
+    return told
+
+
+def _guarantee(packet: Packet) -> str:
+    m, policy = packet.manifest, packet.ruling.policy
+    if m.training is None:
+        return NO_GUARANTEE
+    return private.guarantee(m.training, m.rounds, policy.budget.delta if policy and policy.budget else None)
+
+
+def total_bytes(m: Manifest) -> int:
+    """The most that can leave in all rounds, and in the one evaluation that may follow the last."""
+    return (m.rounds + 1) * m.outputs.max_bytes
+
+
+def duration(seconds: int) -> str:
+    """In the largest unit that gives a whole number."""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length and seconds % length == 0:
+            return _count(seconds // length, unit)
+    return _count(seconds, "second")
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,132 @@
+"""The agent's end of the gate: a process of the hospital's own that reads what the study's process sent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from datasites.release.examine import Verdict
+from datasites.release.layout import released_bytes
+from datasites.release.terms import Terms
+from datasites.release.words import READY, REASON_BYTES, decode_verdict
+from datasites.runner.errors import Code, WorkerFailed
+from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
+from datasites.runner.launch import kill, pipe, start
+from datasites.runner.limits import GIB, MIB
+from datasites.runner.replies import Task
+from datasites.runner.waiting import Patience
+from datasites.wire.arrays import Arrays, pack
+from policies.errors import InvalidInput, WardroundError
+
+_SECONDS = 120.0  # a result of the greatest size takes a few
+_LOG_BYTES = MIB
+_COPIES = 6  # of a result that exist at once, while it is decoded, compared and written
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class GateFailed(WardroundError):
+    """The gate died, hung or talked nonsense: nothing leaves. The gate is gone; start another one."""
+
+
+class Gate:
+    """A running gate. Use it from one thread. Nothing that it says can make the agent release what is not exactly of
+    the contract's names, shapes and dtypes, even if a result has taken it over."""
+
+    def __init__(self, process: subprocess.Popen[bytes], tasks: int, replies: int) -> None:
+        self._process, self._tasks, self._replies = process, tasks, replies
+        self._ready = self._stopped = False
+
+    @classmethod
+    def start(cls, log: Path, output_bytes: int) -> Self:
+        """Starts a gate for results of up to `output_bytes`, and does not wait for it. `log` takes its traceback."""
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            their_tasks, our_tasks = pipe(theirs, ours)
+            our_replies, their_replies = pipe(ours, theirs)
+            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            theirs.callback(os.close, output)
+            numbers = (their_tasks, their_replies, 2 * GIB + _COPIES * output_bytes, _LOG_BYTES)
+            process = start(
+                [sys.executable, "-I", "-B", "-m", "datasites.release.inside", *map(str, numbers)],
+                cwd="/",
+                env=_ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(their_tasks, their_replies),
+                start_new_session=True,
+            )
+            for descriptor in (our_tasks, our_replies):
+                os.set_blocking(descriptor, False)
+            ours.pop_all()
+            return cls(process, our_tasks, our_replies)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def examine(
+        self,
+        task: Task,
+        frame: bytes,
+        sent: Arrays,
+        spent: int,
+        terms: Terms,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Verdict:
+        """What may leave of a worker's frame; see `examine.examine`.
+
+        `sent` is the state it was made from, `spent` the bytes let out in this round so far. Raises GateFailed, and
+        WorkerFailed STOPPED when `should_stop` says so; after either the gate is gone.
+        """
+        if self._stopped:
+            raise GateFailed("The gate has been stopped.")
+        patience = Patience(_SECONDS, should_stop, self._is_gone)
+        most = max(REASON_BYTES, released_bytes(task, terms.contract)) + 1
+        state = pack({}, sent) if terms.rules and terms.rules.release.max_update_norm else b""
+        header = json.dumps({"task": task, "spent": spent}).encode()
+        try:
+            if not self._ready:
+                if read_frame(self._replies, len(READY), patience) != READY:
+                    raise InvalidInput("It does not say that it is ready.")
+                self._ready = True
+            if has_input(self._replies):
+                raise InvalidInput("It answered before it was asked.")
+            for part in (header, terms.model_dump_json().encode(), state, frame):
+                write_frame(self._tasks, part, patience)
+            return decode_verdict(task, read_frame(self._replies, most, patience), terms.contract)
+        except (Closed, TooLarge, InvalidInput, WorkerFailed) as surprise:
+            self.stop()
+            if isinstance(surprise, WorkerFailed) and surprise.code is Code.STOPPED:
+                raise
+            raise GateFailed(f"The release gate failed: {type(surprise).__name__}.", "See gate.log.") from None
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Kills the gate. May be called again."""
+        if self._stopped:
+            return
+        self._stopped = True
+        kill(self._process)
+        os.close(self._tasks)
+        os.close(self._replies)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _is_gone(self) -> bool:
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

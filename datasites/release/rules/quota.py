@@ -1,0 +1,16 @@
+"""The bytes that may leave in a round, evaluation and training together."""
+
+from __future__ import annotations
+
+from datasites.release.layout import released_bytes
+from datasites.release.rules.base import Result, Violation
+from datasites.release.terms import Terms
+from datasites.wire.reasons import Reason
+
+
+def check(result: Result, terms: Terms) -> list[Violation]:
+    if terms.rules is None:
+        return []
+    most, bytes_ = terms.rules.bytes_per_round, result.spent + released_bytes(result.task, terms.contract)
+    text = f"the round would let out {bytes_:,} bytes; at most {most:,} are allowed"
+    return [Violation(Reason.OUTPUTS, text)] if bytes_ > most else []

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks.system.ward import PASSWORD, MarkedWorld, Ward
+
+
+@pytest.fixture(scope="session")
+def _ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("WARDROUND_AUDIT_SECONDS", "0.2")
+        patched.setenv("HOSPITAL_PASSWORD", PASSWORD)
+        world = MarkedWorld(tmp_path_factory.mktemp("system"))
+    try:
+        yield Ward(world)
+    finally:
+        world.close()
+
+
+@pytest.fixture
+def ward(_ward: Ward) -> Ward:
+    """One for all tests; what earlier attacks did to it is still there."""
+    _ward.world.all_serve()
+    return _ward
