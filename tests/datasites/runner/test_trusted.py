@@ -13,6 +13,7 @@ from datasites.runner.command import TRAINING_FILE
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
+from datasites.runner.replies import decode_result
 from datasites.runner.sandbox.base import Sandbox
 from datasites.wire.training import Training
 from policies.errors import InvalidInput
@@ -38,9 +39,9 @@ def start(root: Path, sandbox: Sandbox, asked: Training) -> Worker:
 
 def test_it_trains_and_evaluates_with_new_noise_in_every_call(worker: Worker) -> None:
     assert worker.functions == {"fit", "evaluate"}
-    fits = [worker.call("fit", state(), {}) for _ in range(2)]
+    fits = [decode_result("fit", worker.call("fit", state(), {})) for _ in range(2)]
     assert not np.array_equal(fits[0].parameters["weight"], fits[1].parameters["weight"])
-    tests = [worker.call("evaluate", state(), {}) for _ in range(2)]
+    tests = [decode_result("evaluate", worker.call("evaluate", state(), {})) for _ in range(2)]
     assert not np.array_equal(tests[0].arrays["score_histogram"], tests[1].arrays["score_histogram"])
     assert (fits[0].metrics, tests[0].metrics) == ({}, {})
 
@@ -50,7 +51,7 @@ def test_a_state_that_does_not_fit_the_model_fails_without_a_word_of_the_table(w
         worker.call("fit", {"weight": np.zeros((7, 7), np.float32)}, {})
     assert failed.value.code is Code.CODE_ERROR
     assert "size mismatch" not in str(failed.value)
-    assert worker.call("fit", state(), {}).num_examples == 50
+    assert decode_result("fit", worker.call("fit", state(), {})).num_examples == 50
 
 
 def test_without_an_evaluation_there_is_none_to_ask_for(tmp_path: Path, sandbox: Sandbox) -> None:
