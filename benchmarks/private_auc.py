@@ -49,7 +49,7 @@ from researcher.tracing import trace
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "notebooks" / "readmission"
-DATA = Path(os.environ.get("DATA", "/work/shared/data/diabetic_data.csv.gz"))
+DATA = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data" / "diabetic_data.csv.gz"))
 PICTURE = ROOT / "docs" / "private-auc.png"
 EPSILONS, SEEDS, DELTA = (0.1, 0.3, 1.0, 3.0, 10.0), 3, 1e-5
 RATE, LOT, STEPS = 0.5, 9000.0, 50
