@@ -142,7 +142,7 @@ def _read(path: str) -> str:
 
 def _show(findings: list[Finding]) -> None:
     marks = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}
-    table = Table("", "what", "found", width=110)
+    table = Table("", "what", "found")
     for one in findings:
         table.add_row(marks[one.ok], one.what, escape(one.found))
     Console(highlight=False).print(table)

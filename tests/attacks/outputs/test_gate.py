@@ -72,12 +72,12 @@ def _fake(*sayings: bytes) -> Gate:
     os.set_blocking(replies, False)
 
     def speak() -> None:
-        with contextlib.suppress(Closed), open(theirs, "wb"), open(tasks, "rb"):
+        with contextlib.suppress(Closed, OSError), open(theirs, "wb"), open(tasks, "rb"):
             write_frame(theirs, READY)
             for _ in range(4):
                 read_frame(tasks, 10**6)
-            for said in sayings:
-                write_frame(theirs, said)
+            # all at once, so that the agent never finds the first without the rest
+            os.write(theirs, b"".join(len(said).to_bytes(8, "big") + said for said in sayings))
             read_frame(tasks, 10**6)  # until the agent closes it
 
     threading.Thread(target=speak, daemon=True).start()

@@ -14,6 +14,7 @@ import researcher as wr
 from datasites.audit.entry import Kind
 from datasites.wire.manifest import Manifest, describe_files, sign_manifest
 from datasites.wire.reasons import Reason
+from policies.errors import Refused
 from tests.attacks.system.line import Line
 from tests.attacks.system.ward import HONEST, Ward
 
@@ -146,7 +147,6 @@ SHADOWS = [
     "sitecustomize.py",
     "usercustomize.py",
     "conftest.py",
-    "evil.pth",
     "torch/__init__.py",
     "datasites/__init__.py",
     "pandas.py",
@@ -163,6 +163,20 @@ def shadowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (code / name).parent.mkdir(exist_ok=True)
         (code / name).write_text(EVIL)
     return code
+
+
+def test_sends_a_path_file_that_python_runs_at_its_start(
+    ward: Ward, shadowed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Python executes lines of a `.pth` file in site-packages: no policy can allow one, so it is never approved."""
+    code = tmp_path_factory.mktemp("path-file")
+    shutil.copytree(shadowed, code, dirs_exist_ok=True)
+    (code / "evil.pth").write_text(EVIL)
+    with ward.attack(Kind.STUDY_RECEIVED, researcher=MALLORY):
+        study = ward.submit(ward.mallory, code)
+        ward.north.wait_for_submission(study)
+        with pytest.raises(Refused, match=r"evil\.pth"):
+            ward.north.datasite.approve(study.manifest.job_name)
 
 
 def test_sends_files_that_python_might_run_unasked(ward: Ward, shadowed: Path) -> None:

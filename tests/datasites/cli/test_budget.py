@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from datasites import cli
-from datasites.approval.policy import PolicyBook
 from datasites.datasite import Datasite
 from datasites.ledger.rows import Charge
 from policies.examples import example_text
@@ -24,8 +23,7 @@ def home(tmp_path: Path) -> Path:
     site = Datasite.create(tmp_path / "north", "do@north.org", f"file://{tmp_path}/store")
     site.home.datasets.mkdir()
     (site.home.datasets / "readmissions.json").write_text("{}")
-    PolicyBook(site.home).set("readmissions", "strict")
-    limits = PolicyBook(site.home).get("readmissions").budget
+    limits = site.set_policy("readmissions", "strict").budget
     plan = Plan(2, (SampledGaussian(9.0, 0.05, 20),))
     first = Charge("readmissions", STUDY, "ada@uni.org", 1, "digest", plan.per_round, plan.events)
     site.state.ledger.commit(site.state.ledger.reserve(first, limits))
