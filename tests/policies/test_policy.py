@@ -204,7 +204,7 @@ def test_explain_tells_of_every_protection() -> None:
     release = "4\nmax_update_norm = 2.5\ngate_noise = 0.5"
     policy = Policy.from_toml(edited("standard", decimals=release, secure_aggregation="true", allow='["file"]'))
     told = " ".join(explain(policy)["What may leave"])
-    assert "further than 2.5" in told
-    assert "Noise of 0.5 times" in told
+    assert "to a distance of 2.5 in one round, and noise of 0.5 times that distance" in told
+    assert "hides this hospital's whole table" in told
     assert "Only sums over several hospitals" in told
     assert "Code that reads or writes files is allowed." in explain(policy)["What its code may do"]
