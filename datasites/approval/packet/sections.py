@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from datasites.approval import private
 from datasites.approval.packet.changes import Changes
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Facts, Paragraph, Place, Section, Table, Tone
+from datasites.approval.packet.privacy import costs
 from datasites.approval.packet.summary import duration, summary, total_bytes
 from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
@@ -36,6 +37,7 @@ def sections(packet: Packet) -> list[Section]:
         Section("In one paragraph", _summary(packet)),
         Section("What is asked", [_asked(packet)]),
         Section("What the policy says", list(_policy(packet))),
+        Section("What it costs in privacy", list(costs(packet))),
         Section("What changed since the last approved version", list(_changes(packet.changes))),
         work,
         Section("Columns that would be read", [_columns(packet)]),
