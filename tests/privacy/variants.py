@@ -76,7 +76,7 @@ def _everybody(self: Patients, rate: float, random: SecureRandom) -> object:
 
 
 def _all_encounters(self: Patients, rows: object, encounters: int) -> None:
-    _init(self, rows, 1000)  # type: ignore[arg-type]
+    _init(self, rows, 50)  # type: ignore[arg-type]
 
 
 def _exact_counts(counts: np.ndarray, *_: object) -> np.ndarray:
