@@ -118,13 +118,16 @@ class Preparation(Frozen):
 def standard_input(column: Column) -> NumberInput | CategoryInput:
     """What is usual for a column, by nothing but its public dictionary entry.
 
-    A number is centred and scaled by `typical`, or by the middle and half the width of its range; a boolean stays 0 or
-    1, and a missing one is 0.5; a category is one-hot. What may be missing gets an indicator.
+    A number is centred and scaled by `typical`, or by the middle and half the width of its range; a boolean is 0 or 1,
+    less its `prior` if it has one (which shortens gradients, so that less is clipped); a category is one-hot. What is
+    missing is 0, or 0.5 for a boolean without prior; what may be missing gets an indicator.
     """
     if column.type == "category":
         return CategoryInput(column=column.name, categories=column.categories or ())
     if column.type == "boolean":
-        return NumberInput(column=column.name, missing=0.5, indicator=column.missing)
+        prior = column.prior
+        missing = 0.5 if prior is None else prior
+        return NumberInput(column=column.name, center=prior or 0.0, missing=missing, indicator=column.missing)
     low, high = column.bounds
     center, scale = column.typical or ((low + high) / 2, (high - low) / 2)
     return NumberInput(column=column.name, center=center, scale=scale or 1.0, indicator=column.missing)

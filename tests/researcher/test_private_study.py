@@ -57,6 +57,22 @@ def test_the_manifest_holds_a_request_and_no_code(tmp_path: Path) -> None:
     assert manifest.training.evaluation.edges[15] == pytest.approx(0.3)  # around the dictionary's public prior
 
 
+def test_the_digest_changes_with_all_that_scales_the_noise(tmp_path: Path) -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"noise_multiplier": 2.1},
+        {"clip": 4.1},
+        {"sampling_rate": 0.11},
+        {"expected_lot": 101},
+        {"steps": 11},
+        {"encounters": 4},
+        {"evaluation_noise": 5.1},
+        {"evaluations": 2},
+    ]
+    asked = [study(tmp_path, **change) for change in changes]
+    assert len({one.manifest("ada@uni.org", STAYS, one.contract(STAYS)).digest for one in asked}) == len(changes)
+
+
 def test_a_manifest_cannot_promise_another_output_or_bring_code(tmp_path: Path) -> None:
     asked = study(tmp_path)
     manifest = asked.manifest("ada@uni.org", STAYS, asked.contract(STAYS)).model_dump()

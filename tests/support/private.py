@@ -1,3 +1,5 @@
+"""A small request of the private tier, and a table for it."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -10,14 +12,20 @@ from datasites.wire.preparation import NumberInput, Preparation, Target
 from datasites.wire.training import Evaluation, Optimizer, Training
 
 WIDTH = 3
-GRAPH = Graph.model_validate(
-    {
-        "input": {"shape": [WIDTH]},
-        "nodes": [{"op": "linear", "inputs": [0], "weight": "weight", "bias": "bias"}],
-        "parameters": {"weight": [1, WIDTH], "bias": [1]},
-        "output": 1,
-    }
-)
+
+
+def linear(width: int) -> Graph:
+    return Graph.model_validate(
+        {
+            "input": {"shape": [width]},
+            "nodes": [{"op": "linear", "inputs": [0], "weight": "weight", "bias": "bias"}],
+            "parameters": {"weight": [1, width], "bias": [1]},
+            "output": 1,
+        }
+    )
+
+
+GRAPH = linear(WIDTH)
 PREPARATION = Preparation(
     inputs=tuple(NumberInput(column=f"x{number}") for number in range(WIDTH)), target=Target(column="y")
 )

@@ -11,8 +11,9 @@ from datasites.training.prepare import Rows
 from datasites.training.private.loop import load, tensors, train
 from datasites.training.private.patients import Patients
 from datasites.training.private.randomness import SecureRandom
+from datasites.wire.preparation import NumberInput, Preparation, Target
 from datasites.wire.training import Optimizer
-from tests.support.private import GRAPH, WIDTH, rows, state, training
+from tests.support.private import GRAPH, WIDTH, linear, rows, state, training
 
 KEY = b"k" * 32
 STILL = 1e-9  # no noise to speak of, where a test wants to see what is under it
@@ -72,12 +73,22 @@ def test_twice_the_patients_move_it_twice_as_far() -> None:
 
 
 def test_the_noise_of_a_step_is_what_is_claimed_in_an_empty_table_too() -> None:
-    asked = training(steps=1, noise_multiplier=3.0, expected_lot=10.0, optimizer=Optimizer(learning_rate=1.0))
-    nobody = Patients(rows(0), 2)
-    moves = [train(state(), nobody, asked, SecureRandom.fresh())["weight"] - state()["weight"] for _ in range(1500)]
+    many = 2_000
+    inputs = tuple(NumberInput(column=f"x{number}") for number in range(many))
+    asked = training(
+        graph=linear(many),
+        preparation=Preparation(inputs=inputs, target=Target(column="y")),
+        steps=1,
+        noise_multiplier=3.0,
+        expected_lot=10.0,
+        optimizer=Optimizer(learning_rate=1.0),
+    )
+    nobody = Patients(Rows(np.zeros((0, many), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)), 1)
+    before = {"weight": np.zeros((1, many), np.float32), "bias": np.zeros(1, np.float32)}
+    moves = [train(before, nobody, asked, SecureRandom.fresh())["weight"] for _ in range(3)]
     claimed = 3.0 * 1.5 / 10
-    assert np.std(moves) == pytest.approx(claimed, rel=4 / math.sqrt(2 * 1500 * WIDTH))
-    assert np.mean(moves) == pytest.approx(0, abs=4 * claimed / math.sqrt(1500 * WIDTH))
+    assert np.std(moves) == pytest.approx(claimed, rel=4 / math.sqrt(2 * 3 * many))
+    assert np.mean(moves) == pytest.approx(0, abs=4 * claimed / math.sqrt(3 * many))
 
 
 def test_two_runs_never_share_noise() -> None:

@@ -44,11 +44,10 @@ def test_a_patient_never_contributes_more_than_k_encounters_of_their_own(random:
 
 
 def test_the_k_encounters_are_drawn_uniformly(random: SecureRandom) -> None:
-    patients = Patients(rows([5]), 2)
-    draws = 4000
+    draws = 4000  # by as many patients as one another
     seen = np.zeros(6)
-    for _ in range(draws):
-        for _, encounter in drawn(patients, 1.0, random)[0]:
+    for one in drawn(Patients(rows([5] * draws), 2), 1.0, random):
+        for _, encounter in one:
             seen[encounter] += 1
     assert np.abs(seen[1:] / draws - 0.4).max() < 4 * math.sqrt(0.4 * 0.6 / draws)
 
