@@ -1,8 +1,8 @@
 """From how well an attacker guesses to a lower bound on epsilon that holds with a stated confidence.
 
 `one_run` is the bound of Steinke, Nasr and Jagielski (2023), "Privacy auditing with one (1) training run" (NeurIPS),
-theorem 5.2, computed as in its appendix D: many canaries, each there or not by a coin of its own, in one run. `two_worlds`
-is the classical one (Jagielski et al. 2020; Nasr et al. 2021): many runs, with and without one patient.
+theorem 5.2, computed as in its appendix D: many canaries, each there or not by a coin of its own, in one run.
+`two_worlds` is the classical one (Jagielski et al. 2020; Nasr et al. 2021): many runs, with and without one patient.
 
 A mechanism that is what it claims exceeds its claim with probability at most 1 - confidence. One that stays below may
 still be broken: an attack proves that something leaks, never that nothing does.

@@ -80,10 +80,13 @@ def _ratios(confidence: np.ndarray, coins: np.ndarray, model: int) -> np.ndarray
     """Log-likelihood ratios of "in" and "out" for each patient, from all other models; variances in common."""
     others = np.arange(len(coins)) != model
     inside, values = coins[others], confidence[others]
-    means = [np.nanmean(np.where(chosen, values, np.nan), axis=0) for chosen in (inside, ~inside)]
-    spread = [np.sqrt(np.mean((values - mean)[chosen] ** 2)) for mean, chosen in zip(means, (inside, ~inside))]
-    at = confidence[model]
-    return norm.logpdf(at, means[0], spread[0]) - norm.logpdf(at, means[1], spread[1])
+    present, absent = (_log_likelihood(confidence[model], values, chosen) for chosen in (inside, ~inside))
+    return np.asarray(present - absent)
+
+
+def _log_likelihood(at: np.ndarray, values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    mean = np.nanmean(np.where(chosen, values, np.nan), axis=0)
+    return np.asarray(norm.logpdf(at, mean, np.sqrt(np.mean((values - mean)[chosen] ** 2))))
 
 
 def _table(rng: np.random.Generator) -> pd.DataFrame:

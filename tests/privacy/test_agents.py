@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Attacked
 
 @pytest.mark.slow
 def test_canaries_are_hidden_as_well_as_the_ledger_says(audited: tuple[Attacked, Found]) -> None:
-    system, found = audited
+    _, found = audited
     assert found.claimed == epsilon([SampledGaussian(8.0, 0.5, 4 * ROUNDS)], DELTA)
     assert not found.caught
 

@@ -46,7 +46,9 @@ def test_a_mechanism_that_gives_everything_away_with_probability_delta_is_within
     correct = np.take_along_axis(guessed_right, order, 1).sum(1)
     bound = {(v, d): one_run(canaries, 20, v, d) for v in map(int, set(correct)) for d in (0.0, delta)}
     assert np.mean([bound[int(v), delta] > 0 for v in correct]) <= 1 - CONFIDENCE
-    assert np.mean([bound[int(v), 0.0] > 0 for v in correct]) > 0.5  # who forgets the term for delta accuses an honest mechanism
+    assert (
+        np.mean([bound[int(v), 0.0] > 0 for v in correct]) > 0.5
+    )  # who forgets the term for delta accuses an honest mechanism
 
 
 @pytest.mark.parametrize(("guesses", "correct"), [(10, 10), (40, 31), (100, 0), (7, 5)])

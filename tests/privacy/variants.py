@@ -98,6 +98,7 @@ TRAINING = (
         {(loop, "clipped_sum"): _no_clip, (loop, "noisy_sum"): _lot_clipped},
     ),
 )
+PLAIN = Variant("neither noise nor clipping", {(loop, "noisy_sum"): _no_noise, (loop, "clipped_sum"): _no_clip})
 EVERYBODY = Variant("everybody in every lot, charged as sampled", {(Patients, "draw"): _everybody})
 EVALUATION = (
     Variant("histogram without noise", {(evaluation, "noisy_counts"): _exact_counts}),
