@@ -46,7 +46,7 @@ _NEVER_RAN = {  # a round with any other outcome is charged to the privacy budge
     Reason.BUDGET,
 }
 # outcomes that the study's code has no say in
-_NOT_THE_CODES = {"released", Reason.STOPPED, Reason.TABLE, Reason.HOSPITAL} | _NEVER_RAN
+NOT_THE_CODES = {"released", Reason.STOPPED, Reason.TABLE, Reason.HOSPITAL} | _NEVER_RAN
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
     study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
@@ -217,7 +217,7 @@ class State:
         """How many runs have ended without a result since then, for a reason that the study's code can bring about."""
         query = "SELECT outcome FROM rounds WHERE study = ? AND answered_at >= ?"
         rows = self.audit.rows(query, study, since.isoformat())
-        return sum(outcome not in _NOT_THE_CODES for (outcome,) in rows)
+        return sum(outcome not in NOT_THE_CODES for (outcome,) in rows)
 
     def _answers(self, query: str, *values: object) -> list[AnsweredRound]:
         rows = self.audit.rows(query, *values)

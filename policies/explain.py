@@ -9,6 +9,7 @@ from policies.code import MEANING
 from policies.policy import Policy
 from policies.sections import Approval, Asking, Budget, Code, Data, Release, Running
 
+_ANY_DISTANCE = "A model may move any distance."
 _TIERS = {
     "private": "Private tier: the hospital's own program trains and adds noise; no study code meets a patient's row.",
     "reviewed": "Reviewed tier: code that a person here has read and approved runs in a closed room beside the rows.",
@@ -83,10 +84,23 @@ def _release(release: Release) -> list[str]:
         f"These tables of counts may leave, at most so large: {', '.join(arrays) or 'none'}.",
         f"No number leaves that stands for fewer than {release.min_cohort:,} examples.",
         f"No count from 1 to {release.min_cell - 1:,} leaves in a table of counts." if release.min_cell > 1 else "",
-        f"A model may not have moved further than {norm:g} in one round." if norm else "A model may move any distance.",
-        f"Noise of {noise:g} times that distance is added to each number of the model." if noise else "",
+        "" if noise else f"A model may not have moved further than {norm:g} in one round." if norm else _ANY_DISTANCE,
+        *(_gate_noise(norm, noise) if norm and noise else ()),
         "Only sums over several hospitals may be readable to anybody." if release.secure_aggregation else "",
     ]
+
+
+def _gate_noise(norm: float, noise: float) -> tuple[str, ...]:
+    return (
+        f"What study code did to the model is shortened, as a whole, to a distance of {norm:g} in one round, and noise "
+        f"of {noise:g} times that distance is added to each of its numbers.",
+        "This hides this hospital's whole table, and so each patient in it: whatever the code does, what leaves would "
+        "be almost as likely from any other table.",
+        "It costs accuracy, since the noise falls on each number alike, and every round is charged to the privacy "
+        "budget.",
+        "Nothing else leaves of study code: no metrics, no tables of counts, no number of rows, and not whether it "
+        "failed. How long a round takes can still be seen.",
+    )
 
 
 def _approval(approval: Approval) -> list[str]:
@@ -106,8 +120,9 @@ def _budget(budget: Budget | None) -> list[str]:
         return ["None: the private tier is not used."]
     each = budget.epsilon_per_researcher
     return [
-        f"In the private tier one study may spend an epsilon of at most {budget.epsilon_per_study:g}, "
-        f"and all studies together, ever, {budget.epsilon_total:g}, at a delta of {budget.delta:g}.",
+        "In the private tier, and where noise is added to a model, one study may spend an epsilon of at most "
+        f"{budget.epsilon_per_study:g}, and all studies together, ever, {budget.epsilon_total:g}, "
+        f"at a delta of {budget.delta:g}.",
         f"All studies of one researcher together may spend at most {each:g}." if each else "",
         "Each row of the table is another person." if budget.one_row_per_person else "",
     ]

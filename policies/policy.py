@@ -44,6 +44,12 @@ class Policy(Section):
             raise PydanticCustomError("rule", "the private tier needs a [budget]")
         return self
 
+    @model_validator(mode="after")
+    def _gate_noise_has_a_budget(self) -> Self:
+        if self.release.gate_noise is not None and self.budget is None:
+            raise PydanticCustomError("rule", "`gate_noise` is paid for from a [budget], which is not given")
+        return self
+
     @classmethod
     def from_toml(cls, text: str) -> Self:
         """Raises InvalidInput naming every problem of the policy."""

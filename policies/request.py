@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from policies.code import Finding, review
+from policies.privacy.events import Event
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class StudyRequest:
 
     pseudonyms: whether the code sees which rows belong to one patient. patients: in the hospital's table.
     max_bytes: of one round's result. evaluate_arrays: shapes. files: text by path.
+    rounds_asked: as the study says, where the owner allows only `rounds`. events: all that a study of the private tier
+    releases.
     protections: "secure_aggregation", "gate_noise": what this hospital will really apply to the study's results.
     first: the digest of the study that it repeats to the last byte; its own digest when it repeats none.
     approved_digests: of the studies that a person approved here and whose approval is in force.
@@ -38,6 +41,8 @@ class StudyRequest:
     first: str = ""
     pseudonyms: bool = True
     patients: int | None = None
+    rounds_asked: int = 0
+    events: tuple[Event, ...] = ()
     protections: frozenset[str] = frozenset()
     approved_digests: frozenset[str] = field(default=frozenset(), repr=False)
 

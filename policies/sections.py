@@ -89,7 +89,8 @@ class Release(Section):
     metrics: names of numbers that may leave. arrays: greatest shape of each other array that may leave.
     min_cohort: examples behind a released number. min_cell: no count from 1 to below this one leaves in an array.
     decimals: metrics are rounded to so many. max_update_norm: greatest L2 norm of what came back minus what was sent.
-    gate_noise: standard deviation of noise added to each number of the update, as a multiple of max_update_norm.
+    gate_noise: standard deviation of noise added to each number of the update, as a multiple of max_update_norm; then
+    the update is shortened to that norm, and nothing else leaves of study code.
     secure_aggregation: only sums over hospitals may be readable to anybody.
     """
 
@@ -100,7 +101,7 @@ class Release(Section):
     decimals: Annotated[int, Strict(), Field(ge=0, le=10)]
     secure_aggregation: StrictBool
     max_update_norm: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
-    gate_noise: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
+    gate_noise: Annotated[float, Strict(), Field(ge=0.1, le=1e6)] | None = None
 
     @model_validator(mode="after")
     def _noise_has_a_scale(self) -> Self:

@@ -19,7 +19,7 @@ from datasites.release.held import hold
 from datasites.release.layout import released_bytes
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import Outcome, Task
-from datasites.state import now
+from datasites.state import NOT_THE_CODES, now
 from datasites.wire.arrays import Arrays
 from datasites.wire.contract import array_problems
 from datasites.wire.reasons import Reason
@@ -76,14 +76,16 @@ class RoundRunner:
         request: RoundRequest | None = None
         fitted = evaluated = None
         reason: Reason | None = None
+        noise: float | None = None
         try:
             request, parameters = self._read(number, plaintext, in_order)
             self._admission.check(request.fit)
-            self._spending.reserve(request, request_digest(plaintext))
+            noise = self._spending.reserve(request, request_digest(plaintext))
             self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
             evaluated = self._run("evaluate", number, parameters) if request.evaluate else None
             spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
-            fitted = self._run("fit", number, parameters, spent) if request.fit else None
+            if request.fit:
+                fitted = self._trained(number, parameters, spent, noise)
         except RoundRefused as refused:
             reason, fitted, evaluated = refused.reason, None, None
             log.warning("study %s round %d: %s", self._study[:12], number, reason.text)
@@ -98,7 +100,7 @@ class RoundRunner:
             evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
             if evaluated
             else None,
-            seconds=self._told(seconds),
+            seconds=self._told(seconds, noise),
         )
         return Answer(
             plaintext=encode_reply(
@@ -123,41 +125,62 @@ class RoundRunner:
             raise RoundRefused(Reason.BAD_MESSAGE)
         return request, parameters
 
-    def _run(self, task: Task, number: int, parameters: Arrays, spent: int = 0) -> Outcome:
-        """One function of the study, and what the gate lets out of its result. Raises RoundRefused."""
+    def _trained(self, number: int, parameters: Arrays, spent: int, noise: float | None) -> Outcome:
+        """What the gate lets out of training. Raises RoundRefused.
+
+        With gate noise, a failure that the code has a say in gives noise alone: that it failed may tell of a patient.
+        """
+        try:
+            return self._run("fit", number, parameters, spent, noise)
+        except RoundRefused as refused:
+            if noise is None or refused.reason in NOT_THE_CODES:
+                raise
+            log.warning("study %s round %d: %s Noise alone leaves.", self._study[:12], number, refused.reason.text)
         with self._failures(number):
-            frame = self._bench.call(task, parameters, number, self._must_stop)
-            verdict = self._judge(task, number, frame, parameters, spent)
+            verdict = self._bench.cover(parameters, noise)
         if verdict.released is None:
-            self._hold(task, number, frame, verdict)
             raise RoundRefused(verdict.reason or Reason.HOSPITAL)
         return verdict.released
 
-    def _judge(self, task: Task, number: int, frame: bytes, parameters: Arrays, spent: int) -> Verdict:
+    def _run(self, task: Task, number: int, parameters: Arrays, spent: int = 0, noise: float | None = None) -> Outcome:
+        """One function of the study, and what the gate lets out of its result. Raises RoundRefused."""
+        with self._failures(number):
+            frame = self._bench.call(task, parameters, number, self._must_stop)
+            verdict = self._judge(task, number, frame, parameters, spent, noise)
+        if verdict.released is None:
+            self._hold(task, number, frame, verdict, told=noise is None)
+            raise RoundRefused(verdict.reason or Reason.HOSPITAL)
+        return verdict.released
+
+    def _judge(
+        self, task: Task, number: int, frame: bytes, parameters: Arrays, spent: int, noise: float | None
+    ) -> Verdict:
         try:
-            return self._bench.release(task, frame, parameters, spent, self._must_stop)
+            return self._bench.release(task, frame, parameters, spent, self._must_stop, noise)
         except WorkerFailed:  # stopped while the gate was at work
             raise
         except (WardroundError, OSError) as problem:  # the gate is broken, or the policy damaged: nothing leaves
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             return Verdict(None, Reason.HOSPITAL, (str(problem),))
 
-    def _hold(self, task: Task, number: int, frame: bytes, verdict: Verdict) -> None:
+    def _hold(self, task: Task, number: int, frame: bytes, verdict: Verdict, told: bool) -> None:
+        """told: in the audit log, whose length others see; with gate noise that would tell them what noise hides."""
         reason, at = verdict.reason or Reason.HOSPITAL, now().isoformat()
         try:
             held = hold(self._bench.home.held, self._study, number, task, frame, reason, verdict.details, at)
         except OSError as problem:  # it stays here all the same
             log.error("study %s round %d: the output could not be kept: %s", self._study[:12], number, problem)
             return
-        self._audit.record_once(
-            Kind.OUTPUT_HELD,
-            "output",
-            study=self._study,
-            round=number,
-            output=held.name,
-            reason=reason.value,
-            bytes=len(frame),
-        )
+        if told:
+            self._audit.record_once(
+                Kind.OUTPUT_HELD,
+                "output",
+                study=self._study,
+                round=number,
+                output=held.name,
+                reason=reason.value,
+                bytes=len(frame),
+            )
         log.warning("study %s round %d: the output was held back (%s)", self._study[:12], number, held.name)
 
     @contextmanager
@@ -175,10 +198,11 @@ class RoundRunner:
             # not the table's fault: the approved copy was changed, or the disk is full
             raise RoundRefused(Reason.HOSPITAL if isinstance(problem, Refused | OSError) else Reason.TABLE) from None
 
-    def _told(self, seconds: float) -> float:
+    def _told(self, seconds: float, noise: float | None) -> float:
         """In tenths: finer, it would be a number of the code's choice. How long a round of the private tier takes grows
-        with the number of patients, and is not told."""
-        return 0.0 if self._bench.manifest.tier == "private" else math.ceil(seconds * 10) / 10
+        with the number of patients, and is not told; with gate noise, the code's tenths are not told either."""
+        private = self._bench.manifest.tier == "private" or noise is not None
+        return 0.0 if private else math.ceil(seconds * 10) / 10
 
     def _must_stop(self) -> bool:
         return self._stopping() or self._admission.refusal() is not None

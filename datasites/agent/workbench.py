@@ -16,8 +16,8 @@ from datasites.catalog.registry import Registry
 from datasites.catalog.view import count_view, study_view
 from datasites.home import STUDY_LOG, DatasiteHome
 from datasites.release.examine import Verdict
-from datasites.release.gate import Gate, GateFailed
-from datasites.release.terms import Cohort, terms_of
+from datasites.release.gate import Gate, GateFailed, covered
+from datasites.release.terms import Cohort, Terms, terms_of
 from datasites.runner.command import TRAINING_FILE
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.limits import Limits
@@ -27,6 +27,7 @@ from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.manifest import Manifest
+from policies.errors import Refused
 
 
 class Workbench:
@@ -58,20 +59,30 @@ class Workbench:
         finally:
             self._used_at = time.monotonic()
 
-    def release(self, task: Task, frame: bytes, sent: Arrays, spent: int, should_stop: Callable[[], bool]) -> Verdict:
-        """The gate's verdict on a frame, by the policy in force now. Raises GateFailed, WardroundError for a damaged
-        policy, and WorkerFailed STOPPED; then nothing may leave."""
-        policy = PolicyBook(self.home).get(self.manifest.dataset)
-        if self._cohort is None:
-            rows, patients = count_view(self._table)
-            self._cohort = Cohort(rows=rows, patients=patients)
-        terms = terms_of(self.manifest, policy, self._cohort, self.home.pseudonym_secret())
+    def release(
+        self,
+        task: Task,
+        frame: bytes,
+        sent: Arrays,
+        spent: int,
+        should_stop: Callable[[], bool],
+        noise: float | None = None,
+    ) -> Verdict:
+        """The gate's verdict on a frame, by the policy in force now. noise: the gate noise that the round has paid for.
+
+        Raises GateFailed, WardroundError for a damaged policy, and WorkerFailed STOPPED; then nothing may leave.
+        """
+        terms = self._terms(noise)
         self._gate = self._gate or self._open_gate()
         try:
             return self._gate.examine(task, frame, sent, spent, terms, should_stop)
         except (GateFailed, WorkerFailed):
             self._gate = None
             raise
+
+    def cover(self, sent: Arrays, noise: float) -> Verdict:
+        """Gate noise alone, in place of what may not leave. Raises WardroundError for a damaged policy."""
+        return covered(None, sent, self._terms(noise))
 
     def stop_if_idle(self) -> None:
         if self._worker and time.monotonic() - self._used_at > self._idle_seconds:
@@ -92,6 +103,16 @@ class Workbench:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+    def _terms(self, noise: float | None) -> Terms:
+        policy = PolicyBook(self.home).get(self.manifest.dataset)
+        if self._cohort is None:
+            rows, patients = count_view(self._table)
+            self._cohort = Cohort(rows=rows, patients=patients)
+        terms = terms_of(self.manifest, policy, self._cohort, self.home.pseudonym_secret())
+        if terms.noise != noise:
+            raise Refused("The policy's gate noise is not the one that this round has paid for.", "Ask again.")
+        return terms
 
     @property
     def _table(self) -> Path:

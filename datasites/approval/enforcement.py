@@ -25,6 +25,7 @@ from policies.request import StudyRequest
 from policies.rules import Violation
 
 log = logging.getLogger(__name__)
+_APPLIED = ("gate_noise",)  # a policy that demands another protection refuses every study
 _TOLD = 30  # violations in one message; a hostile study can have thousands
 
 
@@ -68,8 +69,7 @@ class Enforcement:
         """rounds: as many as the owner would allow, where these are fewer than asked for."""
         approved = approved_before(self._state.current_decisions(), now())
         patients = self._registry.patients(manifest.dataset)
-        # no protections: this version applies none, so a policy that demands one refuses
-        request = request_of(manifest, files, approved, rounds=rounds, patients=patients)
+        request = request_of(manifest, files, approved, rounds=rounds, patients=patients, protections=_APPLIED)
         try:
             return Ruling(self.book.get(manifest.dataset), request)
         except WardroundError as problem:

@@ -99,6 +99,7 @@ class Office:
             ruling=self.enforcement.ruling(manifest, files),
             history=[signed.decision for signed in self.state.decisions(submission.digest)],
             changes=compare(earlier, manifest, files) if earlier else None,
+            spent=self.state.ledger.spent_by_others(manifest.dataset, manifest.digest),
         )
 
     def _dictionary(self, dataset: str) -> Dictionary | None:

@@ -51,6 +51,8 @@ def request_of(
         first=manifest.first,
         pseudonyms=manifest.tier == "reviewed",  # whose table view always has the pseudonym column
         patients=patients,
+        rounds_asked=manifest.rounds,
+        events=manifest.training.plan(manifest.rounds) if manifest.training else (),
         protections=frozenset(protections),
         approved_digests=frozenset(approved_digests),
     )

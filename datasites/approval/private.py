@@ -6,6 +6,7 @@ from datasites.wire.manifest import Manifest
 from datasites.wire.preparation import CategoryInput, NumberInput, Preparation
 from datasites.wire.training import Training
 from policies.privacy.accounting import epsilon
+from policies.privacy.plan import Plan
 from policies.privacy.presets import in_percent
 
 
@@ -27,6 +28,19 @@ def guarantee(training: Training, rounds: int, delta: float | None) -> str:
         f"All of it together costs epsilon {spent:.3g} at delta {delta:g} for each patient: somebody who knows every "
         f"other patient, and thinks it even odds that one more is in the table, can be at most {in_percent(spent)} "
         f"sure after seeing everything that was released."
+    )
+
+
+def covered(clip: float, noise: float, rounds: int, delta: float) -> str:
+    """What the gate's noise protects in a study with code of the researcher's, and what it costs."""
+    spent = epsilon(Plan.gate_noise(rounds, noise).events, delta)
+    return (
+        f"Whatever the code does, its change of the model is shortened to a distance of {clip:g} and gets noise of "
+        f"{noise:g} times that on each number, and nothing else leaves. That protects this hospital's whole table, and "
+        f"so each patient; all of it together costs epsilon {spent:.3g} at delta {delta:g}: somebody who knows every "
+        f"other patient, and thinks it even odds that one more is in the table, can be at most {in_percent(spent)} "
+        f"sure after seeing everything that was released. The noise makes the model less accurate. How long a round "
+        f"takes can be seen, and is not covered, so the code must still be read."
     )
 
 

@@ -11,6 +11,7 @@ from policies.errors import InvalidInput, Refused
 from policies.privacy.accounting import epsilon
 from policies.privacy.events import Event
 from policies.privacy.renyi import RenyiFilter, curve, least_limit
+from policies.rules.privacy import within
 from policies.sections import Budget
 
 _CHANGE = "Let the study ask for fewer rounds or more noise, or raise the limit in the table's policy."
@@ -61,18 +62,13 @@ def admit(charge: Charge, budget: Budget | None) -> Admission:
             "Account by patient, or say one_row_per_person = true in the policy's [budget] if it is so.",
         )
     curve(charge.events)
-    if not _within(plan, budget.epsilon_per_study, budget.delta):
+    if not within(plan, budget.epsilon_per_study, budget.delta):
         all_of_it = epsilon(plan, budget.delta)
         raise BudgetExceeded(
             f"The study would spend epsilon {all_of_it:.3g} in all; the policy allows it {budget.epsilon_per_study:g}.",
             _CHANGE,
         )
     return Admission(charge, budget)
-
-
-def _within(plan: tuple[Event, ...], limit: float, delta: float) -> bool:
-    """A plan is fixed beforehand, so that its exact epsilon counts."""
-    return RenyiFilter(limit, delta).admits(curve(plan)) or epsilon(plan, delta) <= limit
 
 
 def _check(totals: Totals, scope: Scope, events: tuple[Event, ...], limit: float, delta: float) -> None:

@@ -18,7 +18,7 @@ from datasites.ledger.errors import LedgerDamaged
 from datasites.ledger.rows import KINDS, Charge, Row, Step
 from datasites.ledger.totals import Scope, Totals
 from policies.errors import InvalidInput, Refused
-from policies.privacy.events import Event
+from policies.privacy.events import Event, once, repeated, times
 from policies.sections import Budget
 
 _ALL = "SELECT * FROM ledger WHERE number > ? ORDER BY number"
@@ -99,6 +99,13 @@ class Ledger:
         scope: Scope = ("study", dataset, study) if study else ("researcher", dataset, researcher)
         with self._lock:
             return self._caught_up().spent(scope if study or researcher else ("total", dataset, ""))
+
+    def spent_by_others(self, dataset: str, study: str) -> tuple[Event, ...]:
+        """What is charged on a table in all, without what this study is charged."""
+        with self._lock:
+            own = {once(event): times(event) for event in self.spent(dataset, study=study)}
+            left = ((event, times(event) - own.get(once(event), 0)) for event in self.spent(dataset))
+            return tuple(repeated(event, count) for event, count in left if count)
 
     # rows
 

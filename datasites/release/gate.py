@@ -14,15 +14,19 @@ from typing import Self
 
 from datasites.release.examine import Verdict
 from datasites.release.layout import released_bytes
+from datasites.release.noise import noised
 from datasites.release.terms import Terms
 from datasites.release.words import READY, REASON_BYTES, decode_verdict
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
 from datasites.runner.launch import kill, pipe, start
 from datasites.runner.limits import GIB, MIB
-from datasites.runner.replies import Task
+from datasites.runner.replies import Outcome, Task
 from datasites.runner.waiting import Patience
+from datasites.training.private.randomness import SecureRandom
 from datasites.wire.arrays import Arrays, pack
+from datasites.wire.contract import array_problems
+from datasites.wire.reasons import Reason
 from policies.errors import InvalidInput, WardroundError
 
 _SECONDS = 120.0  # a result of the greatest size takes a few
@@ -81,16 +85,29 @@ class Gate:
         terms: Terms,
         should_stop: Callable[[], bool] | None = None,
     ) -> Verdict:
-        """What may leave of a worker's frame; see `examine.examine`.
+        """What may leave of a worker's frame; see `examine.examine`, and `noise` where the policy has gate noise.
 
         `sent` is the state it was made from, `spent` the bytes let out in this round so far. Raises GateFailed, and
         WorkerFailed STOPPED when `should_stop` says so; after either the gate is gone.
         """
+        verdict = self._judged(task, frame, sent, spent, terms, should_stop)
+        return verdict if terms.noise is None or verdict.released is None else covered(verdict.released, sent, terms)
+
+    def _judged(
+        self,
+        task: Task,
+        frame: bytes,
+        sent: Arrays,
+        spent: int,
+        terms: Terms,
+        should_stop: Callable[[], bool] | None,
+    ) -> Verdict:
+        """The gate's own words."""
         if self._stopped:
             raise GateFailed("The gate has been stopped.")
         patience = Patience(_SECONDS, should_stop, self._is_gone)
         most = max(REASON_BYTES, released_bytes(task, terms.contract)) + 1
-        state = pack({}, sent) if terms.rules and terms.rules.release.max_update_norm else b""
+        state = pack({}, sent) if terms.noise is None and terms.clip is not None else b""
         header = json.dumps({"task": task, "spent": spent}).encode()
         try:
             if not self._ready:
@@ -130,3 +147,15 @@ class Gate:
 
     def _is_gone(self) -> bool:
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def covered(outcome: Outcome | None, sent: Arrays, terms: Terms) -> Verdict:
+    """The update with the policy's gate noise; None stands for a result that may not leave, and gives noise alone."""
+    if terms.noise is None or terms.clip is None:
+        raise ValueError("the policy has no gate noise")
+    if array_problems(sent, terms.contract.parameters):
+        return Verdict(None, Reason.CONTRACT, ("the state that was sent is not the contract's",))
+    if terms.rules and released_bytes("fit", terms.contract) > terms.rules.bytes_per_round:
+        return Verdict(None, Reason.OUTPUTS, ("the model has more bytes than may leave in a round",))
+    came = outcome.parameters if outcome else None
+    return Verdict(noised(came, sent, terms.clip, terms.noise, SecureRandom.fresh()))

@@ -40,6 +40,16 @@ class Terms(Frozen):
     contract: OutputContract
     rules: Rules | None = None
 
+    @property
+    def noise(self) -> float | None:
+        """Of the gate, as a multiple of `clip`."""
+        return self.rules.release.gate_noise if self.rules else None
+
+    @property
+    def clip(self) -> float | None:
+        """The greatest L2 norm of an update."""
+        return self.rules.release.max_update_norm if self.rules else None
+
     @classmethod
     @lru_cache(maxsize=1)  # the gate's process gets them with every result, and they seldom change
     def parse(cls, document: bytes) -> Terms:

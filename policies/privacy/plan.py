@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from policies.errors import InvalidInput
-from policies.privacy.events import Event, SampledGaussian, Unit, once, repeated, times
+from policies.privacy.events import Event, SampledGaussian, Unit, gate_noise, once, repeated, times
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Plan:
     ) -> Plan:
         """DP-SGD with `steps` a round."""
         return cls(rounds, (SampledGaussian(noise_multiplier, sampling_rate, steps, unit),))
+
+    @classmethod
+    def gate_noise(cls, rounds: int, sigma: float) -> Plan:
+        """A study of the reviewed tier whose updates get the gate's noise, of `sigma` times the clip."""
+        return cls(rounds, (gate_noise(sigma),))
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -6,6 +6,7 @@ from policies.rules import (
     columns,
     imports,
     outputs,
+    privacy,
     protections,
     purposes,
     researchers,
@@ -18,7 +19,7 @@ from policies.rules.base import Rule, Violation
 
 ON_REQUEST: tuple[Rule, ...] = tuple(
     module.check
-    for module in (researchers, purposes, columns, cohort, tiers, rounds, runtime, size, outputs, protections)
+    for module in (researchers, purposes, columns, cohort, tiers, rounds, runtime, size, outputs, protections, privacy)
 )
 ON_CODE = (imports.judge, calls.judge)
 
@@ -34,6 +35,7 @@ RULES: dict[str, str] = {
     "size": "how many bytes leave in a round, and the configuration's length",
     "outputs": "which metrics and tables of counts leave",
     "protections": "secure aggregation and noise, where demanded",
+    "privacy": "what all of it costs in privacy, where there is noise",
     "imports": "the packages that the code uses",
     "calls": "what else the code does",
 }

@@ -13,11 +13,22 @@ if TYPE_CHECKING:
 
 
 def check(policy: Policy, request: StudyRequest) -> list[Violation]:
+    if policy.release.gate_noise is not None and request.tier != "private":
+        return _uncovered(request)
     allowed = policy.release.metrics
     metrics = dict.fromkeys((*request.fit_metrics, *request.evaluate_metrics))
     refused = [_metric(name, allowed) for name in metrics if name not in allowed]
     arrays = request.evaluate_arrays.items()
     return refused + [found for name, shape in arrays for found in _array(name, shape, policy.release.arrays.get(name))]
+
+
+def _uncovered(request: StudyRequest) -> list[Violation]:
+    """Gate noise covers the model, and nothing else may leave beside it."""
+    change = "Let fit and evaluate return no metrics: an empty dict. Scores with noise are for the private tier."
+    metrics = dict.fromkeys((*request.fit_metrics, *request.evaluate_metrics))
+    named = [f"metric {name!r}" for name in metrics] + [f"array {name!r}" for name in request.evaluate_arrays]
+    reason = "would leave without the noise that the policy demands."
+    return [Violation("outputs", f"The {one} {reason}", change) for one in named]
 
 
 def _metric(name: str, allowed: Sequence[str]) -> Violation:

@@ -106,6 +106,7 @@ def test_nothing_is_allowed_by_leaving_it_out(path: tuple[str, ...]) -> None:
     ("changes", "problem"),
     [
         ({"decimals": "3\ngate_noise = 1.0"}, "[release]: `gate_noise` is a multiple of `max_update_norm`"),
+        ({"decimals": "3\nmax_update_norm = 1.0\ngate_noise = 0.01"}, "[release]: `gate_noise` must be greater than"),
         ({"min_cohort": "nan"}, "[release]: `min_cohort` must be a whole number."),
         ({"epsilon_total": "inf"}, "[budget]: `epsilon_total`"),
         ({"researchers": '["a\\u001b[31m"]'}, "[asking]: `researchers`, entry 1, must be one line of text."),
@@ -115,6 +116,12 @@ def test_senseless_values(changes: dict[str, str], problem: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         Policy.from_toml(edited("standard", **changes))
     assert problem in raised.value.message
+
+
+def test_gate_noise_needs_a_budget() -> None:
+    text = edited("standard", decimals="3\nmax_update_norm = 1.0\ngate_noise = 2.0", tiers='["reviewed"]')
+    with pytest.raises(InvalidInput, match=r"`gate_noise` is paid for from a \[budget\]"):
+        Policy.from_toml(text[: text.index("[budget]")])
 
 
 def test_a_researcher_may_have_a_limit_of_their_own() -> None:
@@ -204,7 +211,7 @@ def test_explain_tells_of_every_protection() -> None:
     release = "4\nmax_update_norm = 2.5\ngate_noise = 0.5"
     policy = Policy.from_toml(edited("standard", decimals=release, secure_aggregation="true", allow='["file"]'))
     told = " ".join(explain(policy)["What may leave"])
-    assert "further than 2.5" in told
-    assert "Noise of 0.5 times" in told
+    assert "to a distance of 2.5 in one round, and noise of 0.5 times that distance" in told
+    assert "hides this hospital's whole table" in told
     assert "Only sums over several hospitals" in told
     assert "Code that reads or writes files is allowed." in explain(policy)["What its code may do"]

@@ -9,6 +9,7 @@ from datasites.approval.enforcement import Ruling
 from datasites.approval.packet.changes import Changes
 from datasites.approval.packet.document import Document
 from datasites.approval.packet.page import fragment, page
+from datasites.approval.packet.privacy import standing
 from datasites.approval.packet.sections import sections
 from datasites.approval.packet.summary import summary, total_bytes
 from datasites.approval.submissions import Submission
@@ -16,6 +17,8 @@ from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import ENTRY, Manifest
 from policies.code import Finding
+from policies.privacy.events import Event
+from policies.rules.privacy import planned
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Packet:
 
     fingerprint: of the researcher's keys, as pinned here. dictionary: the table's, None where there is no such table.
     problems: why the study could not run here. history: this study's decisions, oldest first. changes: against the last
-    approved version, None where there is none.
+    approved version, None where there is none. spent: of the table's privacy budget by other studies.
     """
 
     submission: Submission
@@ -34,6 +37,7 @@ class Packet:
     ruling: Ruling
     history: list[Decision]
     changes: Changes | None
+    spent: tuple[Event, ...] = ()
 
     @property
     def manifest(self) -> Manifest:
@@ -57,6 +61,11 @@ class Packet:
     def findings(self) -> list[Finding]:
         """What the code imports, opens, starts, evaluates or changes, with file and line."""
         return self.ruling.request.findings
+
+    @property
+    def planned(self) -> tuple[Event, ...]:
+        """What the whole study would release with noise."""
+        return planned(self.ruling.policy, self.ruling.request) if self.ruling.policy else ()
 
     @property
     def document(self) -> Document:
@@ -83,6 +92,7 @@ class Packet:
             "decision": self.decision,
             "fingerprint": self.fingerprint,
             "bytes": {"round": self.manifest.outputs.max_bytes, "total": total_bytes(self.manifest)},
+            "privacy": standing(self),
             "problems": self.problems,
             "policy": {
                 "title": policy.title if policy else None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from datasites.approval import private
 from datasites.approval.packet.changes import Changes
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Facts, Paragraph, Place, Section, Table, Tone
+from datasites.approval.packet.privacy import costs
 from datasites.approval.packet.summary import duration, summary, total_bytes
 from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
@@ -36,10 +37,11 @@ def sections(packet: Packet) -> list[Section]:
         Section("In one paragraph", _summary(packet)),
         Section("What is asked", [_asked(packet)]),
         Section("What the policy says", list(_policy(packet))),
+        Section("What it costs in privacy", list(costs(packet))),
         Section("What changed since the last approved version", list(_changes(packet.changes))),
         work,
         Section("Columns that would be read", [_columns(packet)]),
-        Section("What may leave after each round", list(_outputs(m))),
+        Section("What may leave after each round", list(_outputs(packet))),
         Section("The rehearsal", list(_rehearsal(m.rehearsal))),
         Section("Decisions so far", [_history(packet.history)]),
         *text,
@@ -154,15 +156,16 @@ def _columns(packet: Packet) -> Block:
     return _table(("Column", "Meaning", "Unit", "Values", "Sensitivity"), rows, most=2_000)
 
 
-def _outputs(m: Manifest) -> Iterator[Block]:
-    outputs = m.outputs
+def _outputs(packet: Packet) -> Iterator[Block]:
+    m, policy = packet.manifest, packet.ruling.policy
+    outputs, covered = m.outputs, policy is not None and policy.release.gate_noise is not None
     arrays = [("part of the model", name, spec) for name, spec in outputs.parameters.items()]
     arrays += [("numbers of the test", name, spec) for name, spec in outputs.evaluate_arrays.items()]
     yield Facts(
         [
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
             ("Metrics of the test", ", ".join(outputs.evaluate_metrics) or "none"),
-            ("Also", "how many rows trained and tested the model" if m.training is None else "nothing"),
+            ("Also", "nothing" if m.training or covered else "how many rows trained and tested the model"),
         ]
     )
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]

@@ -74,9 +74,12 @@ def _judged(packet: Packet) -> list[str]:
 
 def _guarantee(packet: Packet) -> str:
     m, policy = packet.manifest, packet.ruling.policy
-    if m.training is None:
-        return NO_GUARANTEE
-    return private.guarantee(m.training, m.rounds, policy.budget.delta if policy and policy.budget else None)
+    budget = policy.budget if policy else None
+    if m.training is not None:
+        return private.guarantee(m.training, m.rounds, budget.delta if budget else None)
+    if policy and budget and policy.release.gate_noise and policy.release.max_update_norm:
+        return private.covered(policy.release.max_update_norm, policy.release.gate_noise, m.rounds, budget.delta)
+    return NO_GUARANTEE
 
 
 def total_bytes(m: Manifest) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasites.release.rules import cohort, contract, finite, metrics, norm, quota, tables
+from datasites.release.rules import cohort, contract, finite, metrics, norm, quota, tables, uncovered
 from datasites.release.rules.base import Result, Rule, Violation
 
 RULES: tuple[Rule, ...] = (
@@ -13,6 +13,7 @@ RULES: tuple[Rule, ...] = (
     norm.check,
     metrics.check,
     tables.check,
+    uncovered.check,
 )
 
 

@@ -4,6 +4,8 @@ The L2 norm, in float64, of what came back minus what was sent, over all arrays 
 weights, and BatchNorm's running means and variances as well, which are statistics of patients like any other. Whole
 numbers have no place in a norm: a single one (BatchNorm's count of batches) is let through, more of them must come
 back as they were sent.
+
+With gate noise nothing is refused here: the update is clipped instead (see `noise`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from datasites.wire.reasons import Reason
 def check(result: Result, terms: Terms) -> list[Violation]:
     most = terms.rules.release.max_update_norm if terms.rules else None
     came, sent = result.outcome.parameters, result.sent
-    if most is None or result.task != "fit":
+    if most is None or terms.noise is not None or result.task != "fit":
         return []
     if any(name not in sent or sent[name].shape != array.shape for name, array in came.items()):
         return [Violation(Reason.NORM, "the model has other arrays than the one that was sent")]

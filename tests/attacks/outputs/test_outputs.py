@@ -110,4 +110,4 @@ def test_the_bytes_of_evaluation_and_training_count_together(ward: Ward) -> None
 def test_a_damaged_policy_lets_nothing_out(ward: Ward) -> None:
     (ward.home.path / "policies" / "stays.toml").write_text("title = ")
     assert ward.round().outcome == Reason.HOSPITAL
-    assert "The policy is not TOML" in ward.held()[0].why[0]
+    assert ward.held() == []  # not even the code ran

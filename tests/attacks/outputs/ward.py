@@ -19,13 +19,13 @@ from datasites.catalog.tables import TableSource
 from datasites.home import DatasiteHome
 from datasites.release.held import HeldOutput, held_outputs
 from datasites.runner.limits import Limits
-from datasites.state import State, now
+from datasites.state import AnsweredRound, State, now
 from datasites.wire.arrays import Arrays
 from datasites.wire.decision import Decision, SignedDecision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
-from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request
+from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
 from tests.support.federation import DICTIONARY, stays
 
 CODE = (Path(__file__).parent / "hostile" / "study.py").read_bytes()
@@ -65,10 +65,10 @@ ROWS = 60
 class Ward:
     """A hospital's side of one approved study: its worker, its gate and its records; the store is left out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, policy: str = POLICY, rounds: int = 1000) -> None:
         self.home = DatasiteHome(folder)
         self.home.create()
-        self.policy(POLICY)
+        self.policy(policy)
         self.table = stays(1, ROWS)
         self.table.to_csv(folder / "stays.csv", index=False)
         dictionary = Dictionary.load(DICTIONARY)
@@ -82,7 +82,7 @@ class Ward:
             columns=("days", "readmitted"),
             files=describe_files({"study.py": CODE}),
             config={},
-            rounds=1000,
+            rounds=rounds,
             seconds_per_round=60,
             outputs=CONTRACT,
         )
@@ -110,13 +110,25 @@ class Ward:
     def policy(self, text: str) -> None:
         PolicyBook(self.home).put("stays", text)
 
-    def round(self, act: int = 0) -> Answer:
-        """One round of evaluation and training."""
+    def round(self, act: int = 0, evaluate: bool = True) -> Answer:
+        """One round of training, and of evaluation."""
         self._number += 1
         study = self.manifest.digest
-        request = RoundRequest(study=study, number=self._number, hospital=EMAIL, evaluate=True, fit=True)
+        request = RoundRequest(study=study, number=self._number, hospital=EMAIL, evaluate=evaluate, fit=True)
         state = {"w": np.zeros(4, np.float32), "ids": np.zeros(8, np.int64), "act": np.asarray(act)}
-        return self._runner.answer(self._number, encode_request(request, state), in_order=True)
+        answer = self._runner.answer(self._number, encode_request(request, state), in_order=True)
+        row = AnsweredRound(
+            number=self._number,
+            request=request_digest(encode_request(request, state)),
+            outcome=answer.outcome,
+            fit=True,
+            evaluate=evaluate,
+            reply=answer.plaintext,
+            answered_at=now().isoformat(),
+            seconds=answer.seconds,
+        )
+        self.state.record_answer(study, row)
+        return answer
 
     def honest(self) -> tuple[RoundReply, Arrays, Arrays]:
         """What a round releases that hides nothing."""

@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> Path:
     site = Datasite.create(tmp_path / "north", "do@north.org", f"file://{tmp_path}/store")
     site.home.datasets.mkdir()
     (site.home.datasets / "readmissions.json").write_text("{}")
-    PolicyBook(site.home).set("readmissions", "strict")
+    PolicyBook(site.home).put("readmissions", example_text("strict"))
     limits = PolicyBook(site.home).get("readmissions").budget
     plan = Plan(2, (SampledGaussian(9.0, 0.05, 20),))
     first = Charge("readmissions", STUDY, "ada@uni.org", 1, "digest", plan.per_round, plan.events)

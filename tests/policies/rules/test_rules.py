@@ -10,9 +10,16 @@ import pytest
 
 from policies.examples import example, example_text
 from policies.policy import Policy
+from policies.privacy.events import Gaussian
 from policies.request import StudyRequest
 
 Ask = Callable[..., StudyRequest]
+ALONE: dict[str, Any] = {  # nothing leaves but the model, with the gate's noise
+    "fit_metrics": (),
+    "evaluate_metrics": (),
+    "evaluate_arrays": {},
+    "protections": frozenset({"gate_noise"}),
+}
 
 
 def standard(section: str, **changes: Any) -> Policy:
@@ -49,6 +56,11 @@ def standard(section: str, **changes: Any) -> Policy:
         ("outputs", example("standard"), {"evaluate_arrays": {"score_histogram": (2000,)}}),
         ("protections", standard("release", secure_aggregation=True), {}),
         ("protections", standard("release", max_update_norm=1.0, gate_noise=1.0), {}),
+        ("outputs", standard("release", max_update_norm=1.0, gate_noise=30.0), {}),
+        ("privacy", standard("release", max_update_norm=1.0, gate_noise=1.0), {}),
+        ("privacy", standard("release", max_update_norm=1.0, gate_noise=12.0), {"rounds": 1, "rounds_asked": 100}),
+        ("privacy", example("standard"), {"tier": "private", "events": (Gaussian(1.0, 3),)}),
+        ("privacy", example("standard"), {"tier": "private", "events": (Gaussian(9.0),), "patients": 1_000_000}),
         ("protections", standard("release", max_update_norm=1.0, gate_noise=1.0), {"tier": "unheard-of"}),
         ("imports", example("standard"), {"files": {"study.py": "import requests_html"}}),
         ("imports", standard("code", imports=["torch"]), {}),
@@ -78,7 +90,9 @@ def test_refuses(asks: Ask, rule: str, policy: Policy, asked: dict[str, Any]) ->
         (example("standard"), {"max_bytes": 64_000_000, "seconds_per_round": 3600, "rounds": 100}),
         (example("standard"), {"evaluate_arrays": {"score_histogram": (2, 10)}}),
         (standard("release", secure_aggregation=True), {"protections": frozenset({"secure_aggregation"})}),
-        (standard("release", max_update_norm=1.0, gate_noise=1.0), {"tier": "private"}),
+        (standard("release", max_update_norm=1.0, gate_noise=1.0), {"tier": "private", "events": (Gaussian(9.0),)}),
+        (example("standard"), {"tier": "private", "events": (Gaussian(9.0),), "patients": 999_999}),
+        (standard("release", max_update_norm=1.0, gate_noise=12.0), {**ALONE, "rounds_asked": 12}),
         (standard("code", imports=[]), {"files": {"study.py": "import parts", "parts.py": ""}}),
         (standard("code", allow=["file"]), {"files": {"study.py": "open('x')"}}),
     ],

@@ -120,6 +120,7 @@ FITS = {
     24: _sends(lambda t: _blob(RESULT % "0.5", {"p/w": W}, bytes(16) + _days(t).tobytes())),
     25: _sends(lambda t: b"\x80" + bytes(_days(t).astype(np.uint8))),
     26: _sends(lambda t: b""),
+    30: lambda result, table: ({**result[0], "w": _days(table)[:4].astype(np.float32)}, len(table), {}),
 }
 EVALUATIONS = {
     40: _measures(score_histogram=lambda t: -np.ones((2, 10), np.int64)),

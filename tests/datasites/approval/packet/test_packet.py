@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,11 @@ from datasites.approval.packet import Packet
 from datasites.approval.packet.document import Code, Diff, Facts, Paragraph, Section, Table
 from datasites.cli.document import draw
 from datasites.datasite import Datasite
+from datasites.ledger.rows import Charge
 from datasites.wire.identity import Identity
+from policies.privacy.accounting import epsilon
+from policies.privacy.events import Gaussian
+from tests.support.federation import POLICY
 from tests.support.submissions import CODE
 
 Submit = Callable[..., Packet]
@@ -110,7 +115,7 @@ class TestFirstSubmission:
     def test_every_rule_of_the_policy_is_told(self, submit: Submit) -> None:
         packet = submit(purpose="Anything")
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
-        assert [row[1] for row in table.rows] == ["allowed"] * 12
+        assert [row[1] for row in table.rows] == ["allowed"] * 13
         packet = submit({"study.py": b"import os\n"}, rounds=2000)
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
         assert "does not allow" in said(packet, "What the policy says")
@@ -139,6 +144,26 @@ class TestFirstSubmission:
 
 
 class TestLaterVersion:
+    def test_what_it_costs_in_privacy_against_what_is_left(
+        self, site: Datasite, submit: Submit, tmp_path: Path
+    ) -> None:
+        """In all three drawings; without noise nothing is counted."""
+        assert "Nothing is charged" in said(submit(name="plain"), "What it costs")
+        release = "decimals = 10\nmax_update_norm = 1.0\ngate_noise = 20"
+        (tmp_path / "noise.toml").write_text(POLICY.read_text().replace("decimals = 10", release))
+        site.set_policy("stays", tmp_path / "noise.toml")
+        earlier = Charge("stays", "e" * 64, "bob@uni.org", 1, "f" * 64, (Gaussian(4.0, 1, "hospital"),))
+        site.state.ledger.reserve(earlier, site.policy("stays").budget)
+        packet = submit(name="covered")
+        spent = epsilon(packet.planned, 1e-6)
+        told = f"It would use epsilon {spent:.3g} of the 3 allowed a study; "
+        assert told in said(packet, "What it costs")
+        left = packet.to_json()["privacy"]["left"]
+        assert left == pytest.approx(site.budget("stays").total.left)
+        assert f"{left:.3g} of 10 are left for all studies." in " ".join(terminal(packet).split())
+        assert told in packet.html()
+        assert told in packet._repr_html_()
+
     def test_nothing_was_approved_before(self, submit: Submit) -> None:
         assert "No study of this name" in said(submit(), "What changed")
 
