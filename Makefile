@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo federation test attack crash lint bench clean
+.PHONY: help demo federation test attack crash privacy lint bench clean
 
 help:
 	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
@@ -14,6 +14,7 @@ help:
 	@echo "make attack      every attack, and a table of what was tried and what held"
 	@echo "make bench       all benchmarks; ONLY=round_overhead for one"
 	@echo "make crash       kill -9 at 200 random points and at every line that matters; RUNS=200 SEED=0"
+	@echo "make privacy     attacks on the private tier, its ledger and what it costs; SEED=0"
 	@echo "make clean       remove the environment and what the demo wrote"
 
 # torch comes first: what depends on it would otherwise bring a build of several gigabytes
@@ -48,6 +49,9 @@ bench: $(STAMP)
 
 crash: $(STAMP)
 	$(BIN)/python -m tests.crash $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+privacy: $(STAMP)
+	$(BIN)/python -m tests.privacy $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) .venv-flower demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache
