@@ -48,7 +48,7 @@ def main() -> int:
         f"Ledger against dp-accounting: off by at most {ledger.get('ledger_max_error')} over {given.histories}"
     )
     console.print(f"An admission decision after {admission.get('events'):,} events: {admission.get('decision_ms')} ms")
-    console.print(f"AUC by epsilon: {auc[0].get('auc')}" if auc else "AUC by epsilon: not measured, no real table here")
+    console.print(f"AUC by epsilon: {auc[0].get('auc')}" if auc else "AUC by epsilon: not measured")
     result = _result(found) | {
         "ledger_max_error": ledger.get("ledger_max_error"),
         "ledger_histories": given.histories,

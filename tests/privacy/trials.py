@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.privacy import agents, canaries, inversion, membership, replay, worlds
+from tests.privacy import agents, canaries, hidden, inversion, membership, replay, worlds
 from tests.privacy.gate import behind_gate
-from tests.privacy.variants import EVALUATION, EVERYBODY, PLAIN, TRAINING
+from tests.privacy.variants import EVALUATION, EVERYBODY, GATE, PLAIN, TRAINING
 
 NOISES = (8.0, 2.7, 1.0)
 _ONE_RUN, _WORLDS, _MEMBERS, _INVERSION = "canaries", "with and without", "membership", "gradient inversion"
@@ -44,6 +44,7 @@ def trials(tables: int) -> Iterator[Trial]:
         yield _one_run("an agent that serves", system.audit())
         yield _replayed(system)
     yield _evaluation("evaluation", nullcontext(), broken=False)
+    yield _gate("gate noise", nullcontext(), broken=False)
     for noise in (30.0, 3.0):
         yield _members(f"noise {noise:g}", noise, nullcontext(), broken=False)
     yield from _inversions()
@@ -59,6 +60,8 @@ def _broken() -> Iterator[Trial]:
     yield _one_run(replay.NAME, replay.fresh(), broken=True)
     for variant in EVALUATION:
         yield _evaluation(variant.name, variant.in_place(), broken=True)
+    for variant in GATE:
+        yield _gate(variant.name, variant.in_place(), broken=True)
     yield _members(PLAIN.name, 30.0, PLAIN.in_place(), broken=True)
     with TRAINING[0].in_place():
         close = inversion.closeness(inversion.private_update(inversion.record(0), 1.0), inversion.record(0))
@@ -95,6 +98,13 @@ def _evaluation(what: str, state: AbstractContextManager[None], broken: bool) ->
     return Trial(_WORLDS, what, broken, claimed, empirical, told, (empirical > claimed) == broken)
 
 
+def _gate(what: str, state: AbstractContextManager[None], broken: bool) -> Trial:
+    with state:
+        claimed, empirical = hidden.audit()
+    told = f"{hidden.RUNS} rounds of each of two tables"
+    return Trial("opposite updates", what, broken, claimed, empirical, told, (empirical > claimed) == broken)
+
+
 def _members(what: str, noise: float, state: AbstractContextManager[None], broken: bool) -> Trial:
     with state:
         found = membership.attack(membership.training(noise))
@@ -108,9 +118,15 @@ def _inversions() -> Iterator[Trial]:
     x, blind = inversion.record(0), inversion.chance()
     error = float(np.abs(inversion.exact(inversion.raw_update(x)) - x).max())
     yield Trial(_INVERSION, "a raw update (control)", False, None, None, f"record to within {error:.0e}", error < 1e-4)
-    for noise in (1.0, 8.0):
-        records = [inversion.record(seed) for seed in range(inversion.TRIALS)]
-        close = np.mean([inversion.closeness(inversion.private_update(one, noise), one) for one in records])
-        good = abs(close - blind.mean()) < 4 * blind.std() / np.sqrt(inversion.TRIALS)
-        told = f"cosine {close:.3f}, by chance {blind.mean():.3f}"
-        yield Trial(_INVERSION, f"private tier, noise {noise:g}", False, None, None, told, bool(good))
+    records = [inversion.record(seed) for seed in range(inversion.TRIALS)]
+    guesses = {
+        f"private tier, noise {noise:g}": [
+            inversion.closeness(inversion.private_update(one, noise), one) for one in records
+        ]
+        for noise in (1.0, 8.0)
+    }
+    guesses["gate noise"] = [hidden.closeness(seed) for seed in range(inversion.TRIALS)]
+    for what, close in guesses.items():
+        good = abs(np.mean(close) - blind.mean()) < 4 * blind.std() / np.sqrt(inversion.TRIALS)
+        told = f"cosine {np.mean(close):.3f}, by chance {blind.mean():.3f}"
+        yield Trial(_INVERSION, what, False, None, None, told, bool(good))

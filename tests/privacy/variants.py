@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 from torch import Tensor
 
+from datasites.release import noise as release_noise
 from datasites.training.clipping import ClippedBatch, ClippedSum, clipped_sum
 from datasites.training.graph import GraphModule
 from datasites.training.losses import Loss
@@ -58,6 +59,14 @@ def _lot_clipped(total: np.ndarray, clip: float, noise: float, random: SecureRan
     return noisy_sum(mean * min(1.0, clip / float(np.linalg.norm(mean))), clip, noise / _LOT, random) * _LOT
 
 
+def _noise_by_number(total: np.ndarray, clip: float, noise: float, random: SecureRandom) -> np.ndarray:
+    return noisy_sum(total, clip, noise / total.size, random)
+
+
+def _as_it_came(moved: np.ndarray, clip: float) -> np.ndarray:
+    return moved
+
+
 def _no_clip(module: GraphModule, loss: Loss, clip: float) -> ClippedSum:
     return clipped_sum(module, loss, _HUGE)
 
@@ -100,6 +109,11 @@ TRAINING = (
 )
 PLAIN = Variant("neither noise nor clipping", {(loop, "noisy_sum"): _no_noise, (loop, "clipped_sum"): _no_clip})
 EVERYBODY = Variant("everybody in every lot, charged as sampled", {(Patients, "draw"): _everybody})
+GATE = (
+    Variant("gate noise off", {(release_noise, "noisy_sum"): _no_noise}),
+    Variant("gate noise over the numbers", {(release_noise, "noisy_sum"): _noise_by_number}),
+    Variant("gate noise without clipping", {(release_noise, "clipped"): _as_it_came}),
+)
 EVALUATION = (
     Variant("histogram without noise", {(evaluation, "noisy_counts"): _exact_counts}),
     Variant("histogram's noise divided by the bins", {(evaluation, "noisy_counts"): _small_noise}),
