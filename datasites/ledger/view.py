@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
@@ -43,8 +43,8 @@ class TableBudget:
 
     table: str
     limits: Budget | None
-    rows: tuple[Row, ...]
-    cache: NumberCache | None = None
+    rows: tuple[Row, ...] = field(repr=False)
+    cache: NumberCache | None = field(default=None, repr=False)
 
     @cached_property
     def total(self) -> Spend:

@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 
 
-@pytest.fixture
-def running_demo(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    tmp_path = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "notebooks.demo.federation", "--folder", str(tmp_path)]
     with (tmp_path / "out").open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
@@ -68,6 +69,17 @@ def test_a_study_from_both_sides(running_demo: Path) -> None:
         assert part in pages
     assert "The longest stay is one patient's own number." in shown(researcher_saw)
     assert load_file(running_demo / "model.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_private_study(running_demo: Path) -> None:
+    process = start("private.ipynb", running_demo)
+    assert process.wait(600) == 0, (running_demo / "private.ipynb.log").read_text()[-3000:]
+    saw = shown(nbformat.read(running_demo / "private.ipynb", as_version=4))
+    assert "No code of theirs runs" in saw
+    assert "AUC 0." in saw
+    assert saw.count("committed") == 4  # three rounds and an evaluation were paid for
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
