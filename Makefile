@@ -13,7 +13,7 @@ help:
 	@echo "make test        lint, types, import contracts and tests"
 	@echo "make attack      every attack, and a table of what was tried and what held"
 	@echo "make bench       all benchmarks; ONLY=round_overhead for one"
-	@echo "make crash       kill -9 at 200 random points and at every line that matters; RUNS=200 SEED=0"
+	@echo "make crash       kill -9 at 200 random points and at lines of every critical section; RUNS=200 SEED=0"
 	@echo "make privacy     attacks on the private tier, its ledger and what it costs; SEED=0"
 	@echo "make clean       remove the environment and what the demo wrote"
 

@@ -35,8 +35,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="kills at random points of a federation at work")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lines", type=int, default=400, help="most lines at which a single part is killed")
-    parser.add_argument("--synced", type=int, default=30, help="most lines at which a part that syncs is killed")
+    parser.add_argument("--lines", type=int, default=60, help="most lines at which a single part is killed")
+    parser.add_argument("--synced", type=int, default=10, help="most lines at which a part that syncs is killed")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     default_sandbox(private=True)  # tried once, here: all processes are forked from this one
