@@ -24,7 +24,7 @@ from tests.crash import model
 from tests.crash.cast import Process, agent, command
 from tests.crash.fork import in_child
 from tests.crash.section import Problem
-from tests.support.federation import DICTIONARY, STUDY, load_study, same_bits, stays, wait_for
+from tests.support.federation import DICTIONARY, POLICY, STUDY, load_study, same_bits, stays, wait_for
 
 ADA, LABELS = "ada@uni.org", ("north", "south")
 ROUNDS, PAUSE = 10, 0.03
@@ -64,6 +64,7 @@ class Storm:
             email, source = f"do@{label}.org", self.root / f"{label}.csv"
             self.tables[email].to_csv(source, index=False)
             site = Datasite.create(self.root / label, email, f"file://{self.store}")
+            site.set_policy("stays", POLICY)
             site.publish(DICTIONARY, source)
             entries.append(f'[hospitals.{label}]\nemail = "{email}"\nfingerprint = "{site.fingerprint}"')
         (self.root / "federation.toml").write_text("\n".join(entries))

@@ -30,7 +30,7 @@ from researcher.rehearsal import rehearse
 from tests.crash.fork import in_child
 from tests.crash.pieces import ADA, NORTH, exactly_once, log_problems
 from tests.crash.section import DOUBLED, HALF, LOST, MESS, Problem, Section, ours, said, say
-from tests.support.federation import DICTIONARY, STUDY, stays, wait_for
+from tests.support.federation import DICTIONARY, POLICY, STUDY, stays, wait_for
 
 _SYFT = (syft, syft_datasets, syft_job)
 _FOLDERS = tuple(f"{Path(str(package.__file__)).parent}/" for package in _SYFT)
@@ -123,6 +123,7 @@ def _open(folder: Path) -> None:
     store = f"file://{folder}/store"
     stays(1, 20).to_csv(folder / "stays.csv", index=False)
     site = Datasite.create(folder / "north", NORTH, store)
+    site.set_policy("stays", POLICY)
     site.state.close()
     entry = f'[hospitals.north]\nemail = "{NORTH}"\nfingerprint = "{site.fingerprint}"'
     (folder / "federation.toml").write_text(f'store = "{store}"\n{entry}\n')
