@@ -42,7 +42,7 @@ def spawn(
         process = start(
             sandbox.command(assignment.argv(), (code, table), scratch, limits),
             cwd=scratch,
-            env=environment(scratch),
+            env=environment(scratch, limits.gpus),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

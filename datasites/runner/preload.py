@@ -34,7 +34,8 @@ def _shadowed(name: str, code: Path) -> bool:
 
 
 def warm_up() -> None:
-    """A first step of training, slow once a process. For the process of a call, while it waits for its task."""
+    """A first step of training, slow once a process. With a GPU only in the process of a call: PyTorch then starts
+    threads for it, which a fork does not copy."""
     if (torch := sys.modules.get("torch")) is None:
         return
     torch.set_num_threads(1)

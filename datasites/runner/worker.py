@@ -12,7 +12,7 @@ import signal
 import sys
 import warnings
 
-from datasites.runner import leftovers, log
+from datasites.runner import hugepages, leftovers, log
 from datasites.runner.cell import Cell, Ended
 from datasites.runner.command import Assignment
 from datasites.runner.frames import Closed, copy_frame, has_input, read_frame, write_frame
@@ -56,8 +56,11 @@ class _Worker:
         reads, gpus = (assignment.code, assignment.table), assignment.limits.gpus
         self._confinement = Confinement(assignment.inside, reads, assignment.scratch, with_gpus=gpus)
         self._study = _study(assignment)
+        if not gpus:
+            warm_up()
         privileges.unreadable()
         gc.freeze()  # collecting garbage in a forked process then copies less
+        hugepages.collapse()
         self._spare: Cell | None = None
 
     def serve(self) -> None:
@@ -101,7 +104,8 @@ class _Worker:
         privileges.when_parent_ends(signal.SIGKILL)
         privileges.readable()
         self._confinement.apply()
-        warm_up()
+        if self._limits.gpus:
+            warm_up()
         task = read_frame(tasks, _MAX_TASK)
         reseed()
         write_frame(replies, self._study.answer(task))
