@@ -29,6 +29,7 @@ from datasites.wire.quiet import quiet
 from policies.errors import Refused, WardroundError
 
 log = logging.getLogger(__name__)
+_BUSY_FACTOR = 5  # while rounds come in, new requests may wait longer: a sync takes the time of several rounds
 _DECISION_SECONDS = 0.2  # how soon an approval given in another process is acted on
 
 
@@ -101,7 +102,8 @@ class Agent:
     def _loop(self) -> None:
         since_sync = self.settings.sync_seconds
         while not self.stopping.is_set():
-            if since_sync >= self.settings.sync_seconds:
+            busy = any(session.in_use for session in self._sessions.values())
+            if since_sync >= self.settings.sync_seconds * (_BUSY_FACTOR if busy else 1):
                 since_sync = 0.0
                 self._look()
             try:

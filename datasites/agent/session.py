@@ -7,7 +7,9 @@ leads to the same answer or to a first run, never to a second one.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 
 from datasites.agent.admission import Admission
 from datasites.agent.rounds import Interrupted, RoundRunner
@@ -27,6 +29,7 @@ from policies.errors import Refused, Unavailable, WardroundError
 log = logging.getLogger(__name__)
 _QUICK_SECONDS = 0.002  # first wait between two looks; grows up to the longest while nothing comes
 _GROWTH = 1.2
+_IN_USE_SECONDS = 2.0
 
 
 class StudySession(threading.Thread):
@@ -55,6 +58,12 @@ class StudySession(threading.Thread):
         self._box = keys.rounds_down(self.study, identity.email)
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))
         self._put_aside: set[tuple[str, str]] = set()  # names and versions
+        self._answered = -math.inf
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a round was answered just now, so that another one is to be expected."""
+        return time.monotonic() - self._answered < _IN_USE_SECONDS
 
     def finish(self) -> None:
         """Ends the thread and its worker; a running round is stopped and stays unanswered."""
@@ -149,6 +158,7 @@ class StudySession(threading.Thread):
         )
         self._state.record_answer(self.study, row)
         self._post(row)
+        self._answered = time.monotonic()
 
     def _post(self, answer: AnsweredRound) -> None:
         if answer.reply is None:
