@@ -35,6 +35,8 @@ class Rounds:
         deadline: float = 600,
         evaluate: bool = True,
     ) -> None:
+        if submission.manifest.statistics is not None:
+            raise InvalidInput("This study only counts: it has no rounds.", "Use collect(submission).")
         if deadline <= 0 or (min_hospitals is not None and min_hospitals < 1):
             raise InvalidInput("deadline must be above 0 and min_hospitals at least 1.")
         self.submission = submission

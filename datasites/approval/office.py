@@ -72,7 +72,7 @@ class Office:
         found = [f"It asks for columns that the table does not have: {', '.join(unknown)}."] if unknown else []
         if manifest.dictionary != dictionary.digest:
             found.append("It was written for another version of the table's dictionary; it must be submitted again.")
-        return found + (manifest.training.preparation.problems(dictionary) if manifest.training else [])
+        return found + (manifest.asked.problems(dictionary) if manifest.asked else [])
 
     def note(self, submission: Submission) -> bool:
         """Enters the submission's arrival in the audit log; whether it was new there."""

@@ -27,11 +27,12 @@ _ALIKE = 8  # violations of one rule that are told one by one
 
 def sections(packet: Packet) -> list[Section]:
     m = packet.manifest
-    if m.training is None:
+    if m.asked is None:
         work = Section("What the code reaches for", list(_findings(packet.findings)))
         text = [Section("Configuration", [Code("config", _configuration(m))]), Section("The code", list(_code(packet)))]
     else:
-        work = Section("What this hospital would train", [Facts(list(private.facts(m, m.training).items()))])
+        heading = "What this hospital would train" if m.training else "What this hospital would count"
+        work = Section(heading, [Facts(list(private.facts(m).items()))])
         text = []
     return [
         Section("In one paragraph", _summary(packet)),
@@ -165,7 +166,7 @@ def _outputs(packet: Packet) -> Iterator[Block]:
         [
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
             ("Metrics of the test", ", ".join(outputs.evaluate_metrics) or "none"),
-            ("Also", "nothing" if m.training or covered else "how many rows trained and tested the model"),
+            ("Also", "nothing" if m.asked or covered else "how many rows trained and tested the model"),
         ]
     )
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]

@@ -29,7 +29,7 @@ def summary(packet: Packet) -> str:
 
 def _what(packet: Packet) -> str:
     m = packet.manifest
-    if m.training is not None:
+    if m.asked is not None:
         return private.what(m)
     lines = sum(text.count("\n") + 1 for text in packet.code().values())
     of = f" of its {len(packet.dictionary.columns)}" if packet.dictionary else ""
@@ -48,7 +48,7 @@ def _how_often(m: Manifest) -> str:
 def _leaves(m: Manifest) -> str:
     outputs = m.outputs
     numbers = sum(_size(spec.shape) for spec in outputs.parameters.values())
-    parts = [f"a model of {_count(numbers, 'number')}"]
+    parts = [f"a model of {_count(numbers, 'number')}"] if outputs.parameters else []
     if metrics := len({*outputs.fit_metrics, *outputs.evaluate_metrics}):
         parts.append(_count(metrics, "metric"))
     if tables := len(outputs.evaluate_arrays):
@@ -75,8 +75,8 @@ def _judged(packet: Packet) -> list[str]:
 def _guarantee(packet: Packet) -> str:
     m, policy = packet.manifest, packet.ruling.policy
     budget = policy.budget if policy else None
-    if m.training is not None:
-        return private.guarantee(m.training, m.rounds, budget.delta if budget else None)
+    if m.asked is not None:
+        return private.guarantee(m.asked, m.rounds, budget.delta if budget else None)
     if policy and budget and policy.release.gate_noise and policy.release.max_update_norm:
         return private.covered(policy.release.max_update_norm, policy.release.gate_noise, m.rounds, budget.delta)
     return NO_GUARANTEE
