@@ -90,7 +90,8 @@ class Rounds:
             raise StudyFailed("No round has been trained yet.", "Use run().")
         self._records = self.submission.journal.history()
         manifest, state = self.submission.manifest, checkpoint.parameters
-        return Result(manifest, self.strategy.name, state, checkpoint.round, self._history())
+        notes = tuple(self.submission.noise())
+        return Result(manifest, self.strategy.name, state, checkpoint.round, self._history(), notes)
 
     def _target(self, checkpoint: Checkpoint, rounds: int | None) -> int:
         limit = self.submission.manifest.rounds

@@ -16,6 +16,7 @@ from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
 from datasites.wire.manifest import Manifest, RehearsalReport
 from policies.code import MEANING, Finding
+from policies.policy import Policy
 from policies.rules import RULES
 
 if TYPE_CHECKING:
@@ -159,19 +160,25 @@ def _columns(packet: Packet) -> Block:
 
 def _outputs(packet: Packet) -> Iterator[Block]:
     m, policy = packet.manifest, packet.ruling.policy
-    outputs, covered = m.outputs, policy is not None and policy.release.gate_noise is not None
+    outputs = m.outputs
     arrays = [("part of the model", name, spec) for name, spec in outputs.parameters.items()]
     arrays += [("numbers of the test", name, spec) for name, spec in outputs.evaluate_arrays.items()]
     yield Facts(
         [
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
             ("Metrics of the test", ", ".join(outputs.evaluate_metrics) or "none"),
-            ("Also", "nothing" if m.asked or covered else "how many rows trained and tested the model"),
+            ("Also", _counted(m, policy)),
         ]
     )
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]
     yield _table(("Array", "Name", "Shape", "Type", "Bytes"), rows)
     yield Paragraph("Whatever differs from this in name, shape or type stays here.", "quiet")
+
+
+def _counted(m: Manifest, policy: Policy | None) -> str:
+    if m.asked or (policy and (policy.release.gate_noise is not None or policy.release.hide_counts)):
+        return "nothing"
+    return "how many rows trained and tested the model"
 
 
 def _rehearsal(report: RehearsalReport | None) -> Iterator[Block]:
