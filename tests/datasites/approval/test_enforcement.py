@@ -105,7 +105,7 @@ class TestApproval:
         set_policy(decimals="10\nmax_update_norm = 1.0\ngate_noise = 12.0")
         with pytest.raises(Refused, match="without the noise that the policy demands"):
             site.approve("demo")
-        assert site.approve("alone").decision.noise == GateNoise(distance=1.0, multiple=12.0)
+        assert site.approve("alone").noise == GateNoise(distance=1.0, multiple=12.0)
         assert "protects this hospital's whole table" in site.packet("alone").summary
 
     def test_the_policy_caps_how_long_and_how_often(self, site: Datasite, ada: Identity, set_policy: SetPolicy) -> None:
