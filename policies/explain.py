@@ -10,8 +10,12 @@ from policies.policy import Policy
 from policies.sections import Approval, Asking, Budget, Code, Data, Release, Running
 
 _ANY_DISTANCE = "A model may move any distance."
+_COUNTS = {
+    False: "How many rows trained and tested a model leaves too, as the study's code says it: it counts as public.",
+    True: "How many rows trained and tested a model does not leave: in averages this hospital weighs as any other.",
+}
 _TIERS = {
-    "private": "Private tier: the hospital's own program trains and adds noise; no study code meets a patient's row.",
+    "private": "Private tier: the hospital's own program trains or counts, and adds noise; no study code meets a row.",
     "reviewed": "Reviewed tier: code that a person here has read and approved runs in a closed room beside the rows.",
 }
 
@@ -84,6 +88,7 @@ def _release(release: Release) -> list[str]:
         f"These tables of counts may leave, at most so large: {', '.join(arrays) or 'none'}.",
         f"No number leaves that stands for fewer than {release.min_cohort:,} examples.",
         f"No count from 1 to {release.min_cell - 1:,} leaves in a table of counts." if release.min_cell > 1 else "",
+        "" if noise else _COUNTS[release.hide_counts],
         "" if noise else f"A model may not have moved further than {norm:g} in one round." if norm else _ANY_DISTANCE,
         *(_gate_noise(norm, noise) if norm and noise else ()),
         "Only sums over several hospitals may be readable to anybody." if release.secure_aggregation else "",

@@ -10,6 +10,8 @@ from typing import Any
 from policies.code import Finding, review
 from policies.privacy.events import Event
 
+STATISTICS = "private_statistics"  # the name under which counts and means of the private tier leave, always with noise
+
 
 @dataclass(frozen=True)
 class StudyRequest:

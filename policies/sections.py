@@ -92,6 +92,7 @@ class Release(Section):
     gate_noise: standard deviation of noise added to each number of the update, as a multiple of max_update_norm; then
     the update is shortened to that norm, and nothing else leaves of study code.
     secure_aggregation: only sums over hospitals may be readable to anybody.
+    hide_counts: the number of examples behind a result of study code does not leave: every hospital reports 1.
     """
 
     metrics: Annotated[tuple[Identifier, ...], Field(max_length=500)]
@@ -102,6 +103,7 @@ class Release(Section):
     secure_aggregation: StrictBool
     max_update_norm: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
     gate_noise: Annotated[float, Strict(), Field(ge=0.1, le=1e6)] | None = None
+    hide_counts: StrictBool = False
 
     @model_validator(mode="after")
     def _noise_has_a_scale(self) -> Self:

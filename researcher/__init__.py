@@ -10,6 +10,7 @@ from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.private_metrics import PrivateScores
+from researcher.private_statistics import Counts, PrivateStatistics, collect
 from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
 from researcher.result import Result
@@ -20,6 +21,7 @@ from researcher.submission import Submission
 
 __all__ = [
     "CategoryInput",
+    "Counts",
     "Dataset",
     "FedAvg",
     "Federation",
@@ -28,6 +30,7 @@ __all__ = [
     "NumberInput",
     "Optimizer",
     "PrivateScores",
+    "PrivateStatistics",
     "PrivateStudy",
     "Refused",
     "Rehearsal",
@@ -43,6 +46,7 @@ __all__ = [
     "Unavailable",
     "WardroundError",
     "auc_from_histogram",
+    "collect",
     "connect",
     "federated_auc",
     "privacy",

@@ -21,12 +21,15 @@ from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
 from researcher.private_rehearsal import rehearse_private
+from researcher.private_statistics import PrivateStatistics
 from researcher.private_study import PrivateStudy
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
 from researcher.submission import Submission, as_first_rehearsed
 from researcher.witness import Witness
+
+AnyStudy = Study | PrivateStudy | PrivateStatistics
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,12 @@ class Federation:
             rows.append({**about, "entries": head.size if head else 0, "at": head.at if head else pd.NaT})
         return pd.DataFrame(rows)
 
-    def rehearse(self, study: Study | PrivateStudy) -> Rehearsal:
+    def rehearse(self, study: AnyStudy) -> Rehearsal:
         """Runs the study on the hospitals' mock twins, on this machine. See `researcher.rehearsal`."""
         datasets = self.datasets(study.dataset)
-        return rehearse_private(study, datasets) if isinstance(study, PrivateStudy) else rehearse(study, datasets)
+        return rehearse(study, datasets) if isinstance(study, Study) else rehearse_private(study, datasets)
 
-    def submit(self, study: Study | PrivateStudy, rehearsal: Rehearsal) -> Submission:
+    def submit(self, study: AnyStudy, rehearsal: Rehearsal) -> Submission:
         """Sends the study to every hospital that shows the dataset, for its data owner's approval.
 
         Submitting the same study again is harmless; to have it run once more, raise its `repetition`. Raises

@@ -13,19 +13,21 @@ from typing import Any
 import pandas as pd
 
 from datasites.catalog.view import study_view
+from datasites.training.private.statistics import TrustedStatistics
 from datasites.training.private.study import TrustedStudy
 from datasites.wire.contract import array_problems
 from datasites.wire.manifest import RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
+from researcher.private_statistics import PrivateStatistics
 from researcher.private_study import PrivateStudy
 from researcher.rehearsal import TWINS, Rehearsal
 
 _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secret
 
 
-def rehearse_private(study: PrivateStudy, datasets: Sequence[Dataset]) -> Rehearsal:
+def rehearse_private(study: PrivateStudy | PrivateStatistics, datasets: Sequence[Dataset]) -> Rehearsal:
     """One round on each hospital's twin, with all its noise. Raises InvalidInput, RehearsalFailed."""
     if not datasets:
         raise InvalidInput(f"No hospital shows a dataset {study.dataset!r}.", "List them with federation.datasets().")
@@ -45,7 +47,18 @@ def _shown(twin: RehearsedTwin) -> dict[str, Any]:
     }
 
 
-def _rehearsed(study: PrivateStudy, dataset: Dataset) -> RehearsedTwin:
+def _rehearsed(study: PrivateStudy | PrivateStatistics, dataset: Dataset) -> RehearsedTwin:
+    return _counted(study, dataset) if isinstance(study, PrivateStatistics) else _trained(study, dataset)
+
+
+def _counted(study: PrivateStatistics, dataset: Dataset) -> RehearsedTwin:
+    statistics, started = study.statistics(dataset.dictionary), time.monotonic()
+    view = study_view(dataset.twin, dataset.dictionary, statistics.columns, _SECRET)
+    TrustedStatistics(statistics, view).evaluate({})
+    return _twin(dataset, (0.0, time.monotonic() - started), (0, len(view)))
+
+
+def _trained(study: PrivateStudy, dataset: Dataset) -> RehearsedTwin:
     training, contract = study.training(dataset.dictionary), study.contract(dataset.dictionary)
     view = study_view(dataset.twin, dataset.dictionary, training.preparation.columns, _SECRET)
     trusted = TrustedStudy(training, view)
@@ -60,12 +73,18 @@ def _rehearsed(study: PrivateStudy, dataset: Dataset) -> RehearsedTwin:
         raise RehearsalFailed(
             f"On the mock twin of {dataset.hospital_name}: {'; '.join(problems)}.", "A smaller learning rate may help."
         )
+    rows = (trusted.training_rows, len(view) - trusted.training_rows)
+    return _twin(dataset, (fitted - started, time.monotonic() - fitted), rows)
+
+
+def _twin(dataset: Dataset, seconds: tuple[float, float], rows: tuple[int, int]) -> RehearsedTwin:
+    """Each for training and for tests."""
     return RehearsedTwin(
         hospital=dataset.hospital,
-        fit_seconds=round(fitted - started, 2),
-        evaluate_seconds=round(time.monotonic() - fitted, 2),
-        train_examples=trusted.training_rows,
-        test_examples=len(view) - trusted.training_rows,
+        fit_seconds=round(seconds[0], 2),
+        evaluate_seconds=round(seconds[1], 2),
+        train_examples=rows[0],
+        test_examples=rows[1],
         fit_metrics={},
         evaluate_metrics={},
     )

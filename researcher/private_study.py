@@ -39,9 +39,10 @@ class Cost:
     evaluations: int
 
     def __str__(self) -> str:
+        released = f"{self.steps:,} steps" if self.steps else "Counts and means"
         evaluated = f" and {self.evaluations:,} noisy evaluations" if self.evaluations else ""
         return (
-            f"{self.steps:,} steps at noise multiplier {self.noise_multiplier:g}{evaluated} cost every hospital "
+            f"{released} at noise multiplier {self.noise_multiplier:g}{evaluated} cost every hospital "
             f"epsilon {self.epsilon:.3g} at delta {self.delta:g}, for each patient with all encounters. From even "
             f"odds, somebody who knows every other patient can become at most {in_percent(self.epsilon)} sure that a "
             "patient is in the table."
@@ -147,7 +148,7 @@ class PrivateStudy:
                 rehearsal=rehearsal,
             )
         except ValidationError as error:
-            raise _unusable(error) from None
+            raise unusable(error) from None
 
     def fingerprint(self, dictionary: Dictionary) -> str:
         """A digest of all that a rehearsal depends on."""
@@ -173,7 +174,7 @@ class PrivateStudy:
                 evaluation=self._evaluation(dictionary, target, evaluation_noise) if self.evaluations else None,
             )
         except ValidationError as error:
-            raise _unusable(error) from None
+            raise unusable(error) from None
 
     def _preparation(self, dictionary: Dictionary) -> Preparation:
         given = self.inputs
@@ -230,6 +231,7 @@ def _target(column: str, dictionary: Dictionary) -> Target:
     return Target(column=column, kind="number", center=center, scale=scale)
 
 
-def _unusable(error: ValidationError) -> InvalidInput:
+def unusable(error: ValidationError) -> InvalidInput:
+    """What a study's request says wrongly, for its researcher."""
     wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
     return InvalidInput(f"The study cannot be submitted: {wrong}.")

@@ -31,6 +31,7 @@ from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
 from researcher.metrics import SCORE_HISTOGRAM
+from researcher.private_statistics import PrivateStatistics
 from researcher.private_study import Cost, PrivateStudy
 from researcher.study import Study
 
@@ -48,7 +49,7 @@ class Rehearsal:
     not meet here.
     """
 
-    study: Study | PrivateStudy
+    study: Study | PrivateStudy | PrivateStatistics
     fingerprint: str
     contract: OutputContract
     initial: Arrays

@@ -14,6 +14,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
 from researcher.history import History
+from researcher.noise import paragraphs
 from researcher.plots import Plot, plot_rounds
 
 
@@ -26,6 +27,7 @@ class Result:
     parameters: Arrays = field(repr=False)
     round: int
     history: History = field(repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)  # what to know before it is believed: the hospitals' noise
 
     @property
     def rounds(self) -> pd.DataFrame:
@@ -56,4 +58,4 @@ class Result:
         write_atomically(Path(path), save(self.parameters, metadata=metadata))
 
     def _repr_html_(self) -> str:
-        return str(self.rounds.round(4).to_html(index=False))
+        return str(self.rounds.round(4).to_html(index=False)) + paragraphs(self.notes)

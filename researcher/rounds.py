@@ -35,6 +35,8 @@ class Rounds:
         deadline: float = 600,
         evaluate: bool = True,
     ) -> None:
+        if submission.manifest.statistics is not None:
+            raise InvalidInput("This study only counts: it has no rounds.", "Use collect(submission).")
         if deadline <= 0 or (min_hospitals is not None and min_hospitals < 1):
             raise InvalidInput("deadline must be above 0 and min_hospitals at least 1.")
         self.submission = submission
@@ -88,7 +90,8 @@ class Rounds:
             raise StudyFailed("No round has been trained yet.", "Use run().")
         self._records = self.submission.journal.history()
         manifest, state = self.submission.manifest, checkpoint.parameters
-        return Result(manifest, self.strategy.name, state, checkpoint.round, self._history())
+        notes = tuple(self.submission.noise())
+        return Result(manifest, self.strategy.name, state, checkpoint.round, self._history(), notes)
 
     def _target(self, checkpoint: Checkpoint, rounds: int | None) -> int:
         limit = self.submission.manifest.rounds

@@ -18,6 +18,7 @@ from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manife
 from datasites.wire.quiet import quiet
 from policies.errors import InvalidInput, Unavailable
 from researcher.journal import Journal
+from researcher.noise import paragraphs, told
 from researcher.progress import bar
 
 if TYPE_CHECKING:
@@ -129,6 +130,11 @@ class Submission:
             )
         return pd.DataFrame(rows)
 
+    def noise(self) -> list[str]:
+        """What noise the hospitals that have approved add to each round, and what to expect of it; empty for none."""
+        approved = {e: one for e, one in self.decisions().items() if one.verdict == "approved"}
+        return told(self.manifest, {self.federation.label(email): one.noise for email, one in approved.items()})
+
     def wait(self, hospitals: int | None = None, timeout: float = 3600) -> pd.DataFrame:
         """Waits until `hospitals` have approved (all, when left out) and returns `status()`.
 
@@ -152,7 +158,7 @@ class Submission:
 
     def _repr_html_(self) -> str:
         title = f"<p><b>{self.manifest.name}</b><br>study <code>{self.digest}</code></p>"
-        return title + str(self.status().to_html(index=False))
+        return title + str(self.status().to_html(index=False)) + paragraphs(self.noise())
 
     def _package(self) -> dict[str, bytes]:
         files = {path: (self.folder / "code" / path).read_bytes() for path in self.manifest.files}

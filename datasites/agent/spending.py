@@ -40,8 +40,8 @@ class Spending:
         manifest = self._manifest
         try:
             policy = self._policies.get(manifest.dataset)
-            noise = policy.release.gate_noise if manifest.training is None else None
-            if manifest.training is None and noise is None:
+            noise = policy.release.gate_noise if manifest.asked is None else None
+            if manifest.asked is None and noise is None:
                 return None
             if noise is not None and request.evaluate:
                 log.warning("study %s round %d: an evaluation has no noise", manifest.digest[:12], request.number)
@@ -65,8 +65,8 @@ class Spending:
 
 def _priced(manifest: Manifest, noise: float | None, request: RoundRequest) -> tuple[Events, Events]:
     """The events of the whole study, and of one round."""
-    if manifest.training is not None:
-        events = manifest.training.events(request.fit, request.evaluate)
-        return manifest.training.plan(manifest.rounds), events
+    if manifest.asked is not None:
+        events = manifest.asked.events(request.fit, request.evaluate)
+        return manifest.asked.plan(manifest.rounds), events
     plan = Plan.gate_noise(manifest.rounds, noise or 0.0)
     return plan.events, plan.per_round

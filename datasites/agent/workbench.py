@@ -144,12 +144,12 @@ class Workbench:
         return Gate.start(self.folder / "gate.log", self.limits.output_bytes)
 
     def _code(self) -> Path:
-        """The folder to run: the study's approved code, or the approved request for the hospital's own training."""
+        """The folder to run: the study's approved code, or the approved request to the hospital's own program."""
         vault = Vault(self.home.approved)
-        training = vault.manifest(self.manifest.digest).training
-        if training is None:
+        asked = vault.manifest(self.manifest.digest).asked
+        if asked is None:
             return vault.code(self.manifest.digest)
-        folder, document = private_folder(self.folder / "training"), training.model_dump_json().encode()
+        folder, document = private_folder(self.folder / "training"), asked.model_dump_json().encode()
         if not (file := folder / TRAINING_FILE).exists() or file.read_bytes() != document:
             write_atomically(file, document)
         return folder

@@ -21,7 +21,7 @@ from datasites.catalog.registry import Registry
 from datasites.home import DatasiteHome
 from datasites.state import State, now
 from datasites.wire.canonical import sha256
-from datasites.wire.decision import BY_POLICY, FILE, REASON_LENGTH, Decision, SignedDecision, Verdict
+from datasites.wire.decision import BY_POLICY, FILE, REASON_LENGTH, Decision, GateNoise, SignedDecision, Verdict
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest
@@ -72,7 +72,7 @@ class Office:
         found = [f"It asks for columns that the table does not have: {', '.join(unknown)}."] if unknown else []
         if manifest.dictionary != dictionary.digest:
             found.append("It was written for another version of the table's dictionary; it must be submitted again.")
-        return found + (manifest.training.preparation.problems(dictionary) if manifest.training else [])
+        return found + (manifest.asked.problems(dictionary) if manifest.asked else [])
 
     def note(self, submission: Submission) -> bool:
         """Enters the submission's arrival in the audit log; whether it was new there."""
@@ -137,7 +137,7 @@ class Office:
         policy = self.enforcement.ruling(manifest, submission.files, allowed).require()
         end = _end(policy, expires_at, days)
         self.vault.keep(manifest, submission.signature, submission.files)
-        return self._record(submission, "approved", by, reason, rounds=allowed, expires_at=end)
+        return self._record(submission, "approved", by, reason, allowed, end, _noise(policy, manifest))
 
     def approve_repetition(self, submission: Submission, days: int) -> SignedDecision | None:
         """Approves what only repeats a study that a person approved here, if the policy in force lets it pass without
@@ -162,6 +162,7 @@ class Office:
             f"{person.decided_at:%Y-%m-%d}.",
             rounds=ruling.request.rounds,
             expires_at=min(person.expires_at, _end(policy, None, days)),
+            noise=_noise(policy, manifest),
         )
 
     def deny(self, study: str, *, reason: str, by: str = "") -> SignedDecision:
@@ -188,6 +189,7 @@ class Office:
         reason: str,
         rounds: int = 0,
         expires_at: datetime | None = None,
+        noise: GateNoise | None = None,
     ) -> SignedDecision:
         if len(reason) > REASON_LENGTH:
             raise InvalidInput(f"The reason has {len(reason):,} characters.", f"Write at most {REASON_LENGTH:,}.")
@@ -202,6 +204,7 @@ class Office:
             reason=reason,
             decided_by=by,
             decided_at=now(),
+            noise=noise,
         )
         signed = SignedDecision.sign(decision, self.identity)
         self.note(submission)  # the agent may not have looked yet
@@ -256,6 +259,14 @@ class Office:
             changes |= {"completed_at": now(), "return_code": 0}
         job._client.manager.write_state(job._ref, state.model_copy(update=changes))
         return True
+
+
+def _noise(policy: Policy, manifest: Manifest) -> GateNoise | None:
+    """What the gate adds to the study's rounds, for its researcher to know."""
+    release = policy.release
+    if manifest.asked is not None or release.gate_noise is None or release.max_update_norm is None:
+        return None
+    return GateNoise(distance=release.max_update_norm, multiple=release.gate_noise)
 
 
 def _end(policy: Policy, expires_at: datetime | None, days: int | None) -> datetime:

@@ -52,7 +52,7 @@ def request_of(
         pseudonyms=manifest.tier == "reviewed",  # whose table view always has the pseudonym column
         patients=patients,
         rounds_asked=manifest.rounds,
-        events=manifest.training.plan(manifest.rounds) if manifest.training else (),
+        events=manifest.asked.plan(manifest.rounds) if manifest.asked else (),
         protections=frozenset(protections),
         approved_digests=frozenset(approved_digests),
     )

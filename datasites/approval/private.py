@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from datasites.wire.manifest import Manifest
 from datasites.wire.preparation import CategoryInput, NumberInput, Preparation
-from datasites.wire.training import Training
+from datasites.wire.statistics import Statistics
+from datasites.wire.training import Evaluation, Training
 from policies.privacy.accounting import epsilon
 from policies.privacy.plan import Plan
 from policies.privacy.presets import in_percent
@@ -12,6 +15,12 @@ from policies.privacy.presets import in_percent
 
 def what(manifest: Manifest) -> str:
     """What would be done, and by whom."""
+    if manifest.statistics is not None:
+        return (
+            f"{manifest.researcher} asks this hospital how many patients the table {manifest.dataset!r} has, and for "
+            f"counts and means of {len(manifest.columns)} of its columns. No code of theirs runs: this hospital's own "
+            f"program counts, and adds noise that hides each patient."
+        )
     return (
         f"{manifest.researcher} asks this hospital to train a model on {len(manifest.columns)} columns of the table "
         f"{manifest.dataset!r}. No code of theirs runs: this hospital's own program trains, and adds noise that hides "
@@ -19,11 +28,11 @@ def what(manifest: Manifest) -> str:
     )
 
 
-def guarantee(training: Training, rounds: int, delta: float | None) -> str:
+def guarantee(asked: Training | Statistics, rounds: int, delta: float | None) -> str:
     """What all of it costs in privacy. delta: of the table's policy, None where it has no budget."""
     if delta is None:
         return "The table's policy has no privacy budget, so nothing of this can be paid for."
-    spent = epsilon(training.plan(rounds), delta)
+    spent = epsilon(asked.plan(rounds), delta)
     return (
         f"All of it together costs epsilon {spent:.3g} at delta {delta:g} for each patient: somebody who knows every "
         f"other patient, and thinks it even odds that one more is in the table, can be at most {in_percent(spent)} "
@@ -44,35 +53,72 @@ def covered(clip: float, noise: float, rounds: int, delta: float) -> str:
     )
 
 
-def facts(manifest: Manifest, training: Training) -> dict[str, str]:
-    """What is asked for, by name; every number that scales the noise is among them."""
-    optimizer, evaluation = training.optimizer, training.evaluation
-    told = {
-        "model": f"{len(training.graph.nodes)} operations, {len(training.graph.parameters)} arrays of parameters",
-        "inputs": inputs(training.preparation),
-        "target": training.preparation.target.column,
-        "training": f"{training.steps:,} steps a round, {manifest.rounds:,} rounds; {optimizer.name}, learning rate "
-        f"{optimizer.learning_rate:g}",
-        "in each step": f"each patient takes part with probability {training.sampling_rate:g}, with at most "
-        f"{training.encounters} encounters",
-        "noise": f"{training.noise_multiplier:g} times {training.clip:g}, the most that a patient can move the sum",
-        "evaluation": "none",
-    }
-    if evaluation:
-        told["evaluation"] = (
-            f"{evaluation.times:,} times, {2 * evaluation.bins} noisy counts of at most {evaluation.encounters} "
-            f"encounters of each test patient; noise {evaluation.noise_multiplier * evaluation.encounters:g}"
-        )
+def facts(manifest: Manifest) -> dict[str, str]:
+    """What is asked of the hospital's own program, by name; every number that scales the noise is among them."""
+    if manifest.training is not None:
+        return _trained(manifest, manifest.training)
+    return _counted(manifest.statistics) if manifest.statistics is not None else {}
+
+
+def _counted(asked: Statistics) -> dict[str, str]:
+    of, each = (
+        ("patients", "each once")
+        if asked.encounters == 1
+        else ("encounters", f"at most {asked.encounters} of each patient")
+    )
+    told = {"how many": f"{of}, {each}, drawn at random", "times": "once"}
+    for one in asked.inputs:
+        if isinstance(one, CategoryInput):
+            told[one.column] = f"how many {of} have each of {len(one.categories)} categories"
+        else:
+            low, high = one.center - one.scale, one.center + one.scale
+            told[one.column] = f"the mean, of values held between {low:g} and {high:g}"
+    told["noise"] = f"of standard deviation {asked.deviation:.4g} in each count: so far off each is to be expected"
     return told
 
 
-def inputs(preparation: Preparation) -> str:
-    """How each column is prepared."""
-    return "; ".join(_input(one) for one in preparation.inputs)
+def _trained(manifest: Manifest, training: Training) -> dict[str, str]:
+    optimizer, noise, clip = training.optimizer, training.noise_multiplier, training.clip
+    return {
+        "model": f"{counted(len(training.graph.nodes), 'operation')}, {counted(_size(training), 'number')} to learn",
+        "predicts": training.preparation.target.column,
+        "training": f"{counted(training.steps, 'step')} a round, {counted(manifest.rounds, 'round')}",
+        "how it learns": f"{optimizer.name}, learning rate {optimizer.learning_rate:g}",
+        "in each step": f"each patient takes part with probability {training.sampling_rate:g}, with at most "
+        f"{counted(training.encounters, 'encounter')}",
+        "noise": f"of standard deviation {noise * clip:.4g} in each number of a step's sum: {noise:g} times {clip:g}, "
+        "the most that one patient can move it",
+        "test": _tested(training.evaluation) if training.evaluation else "none",
+    }
+
+
+def _tested(evaluation: Evaluation) -> str:
+    often = "once" if evaluation.times == 1 else f"{evaluation.times:,} times"
+    return (
+        f"{often}; how many test patients were given which risk, with and without the outcome: {2 * evaluation.bins} "
+        f"counts, of at most {counted(evaluation.encounters, 'encounter')} of each patient, each with noise of "
+        f"standard deviation {evaluation.noise_multiplier * evaluation.encounters:.4g}"
+    )
+
+
+def prepared(preparation: Preparation) -> list[tuple[str, str]]:
+    """Each column that the model is given, and what becomes of it."""
+    return [(one.column, _input(one)) for one in preparation.inputs]
 
 
 def _input(one: NumberInput | CategoryInput) -> str:
     if isinstance(one, CategoryInput):
-        return f"{one.column} ({one.encoding}, {len(one.categories)} categories)"
-    missing = ", and whether it is missing" if one.indicator else ""
-    return f"({one.column} - {one.center:g}) / {one.scale:g} from {one.low:g} to {one.high:g}{missing}"
+        each = "a 1 at its category, 0 at the others" if one.encoding == "one-hot" else "the number of its category"
+        return f"{each}, of {len(one.categories):,}"
+    missing = "; and whether it is missing" if one.indicator else ""
+    scaled = f", divided by {one.scale:g}" if one.scale != 1 else ""
+    return f"minus {one.center:g}{scaled}, held between {one.low:g} and {one.high:g}{missing}"
+
+
+def counted(number: int, what: str) -> str:
+    """In words, with an s where there is not one."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _size(training: Training) -> int:
+    return sum(math.prod(shape) for shape in training.graph.parameters.values())

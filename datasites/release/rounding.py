@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from datasites.release.terms import Rules
 from datasites.runner.replies import Outcome
 
+EXAMPLES = 1  # every hospital weighs the same where how many rows it has is not told
 Table = NDArray[Any]
 _NO_SIGN = 0.0  # added to a number, it makes 0 of -0, whose sign would be one more bit
 _DRAW = 8  # bytes; the remainder of so large a number is as good as uniform
@@ -31,7 +32,7 @@ def rounded(outcome: Outcome, rules: Rules) -> Outcome:
         else round_counts(name, table, release.min_cell, key)
         for name, table in outcome.arrays.items()
     }
-    return Outcome(outcome.parameters, outcome.num_examples, metrics, arrays)
+    return Outcome(outcome.parameters, EXAMPLES if release.hide_counts else outcome.num_examples, metrics, arrays)
 
 
 def round_averages(table: Table, decimals: int) -> Table:

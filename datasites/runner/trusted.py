@@ -10,9 +10,8 @@ import pandas as pd
 from datasites.runner.command import TRAINING_FILE
 from datasites.runner.replies import encode_ready
 from datasites.runner.study import Answering, encode
-from datasites.training.private.study import TrustedStudy
+from datasites.training.private.study import trusted
 from datasites.wire.arrays import unpack
-from datasites.wire.training import Training
 from policies.errors import InvalidInput
 
 
@@ -21,11 +20,10 @@ class Trusted(Answering):
 
     def __init__(self, code: Path, table: Path) -> None:
         importlib.import_module("torch._dynamo")  # every optimizer imports it when it is made, which takes a second
-        self._training = Training.model_validate_json((code / TRAINING_FILE).read_bytes())
-        self._study = TrustedStudy(self._training, pd.read_parquet(table, use_threads=False))
+        self._study = trusted((code / TRAINING_FILE).read_bytes(), pd.read_parquet(table, use_threads=False))
 
     def _load(self) -> bytes:
-        return encode_ready(["fit", "evaluate"] if self._training.evaluation else ["fit"])
+        return encode_ready(self._study.tasks)
 
     def _run(self, task: bytes) -> bytes:
         header, parameters = unpack(task, len(task))

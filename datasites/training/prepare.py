@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +37,16 @@ def prepare(view: pd.DataFrame, preparation: Preparation) -> Rows:
     `view` is what `catalog.view.study_view` makes. Whatever it holds gives finite numbers: an error that some patient's
     value could raise would tell of that patient.
     """
-    columns = [column for one in preparation.inputs for column in _columns(view[one.column], one)]
     targets, known = _target(view[preparation.target.column], preparation.target)
-    inputs = np.stack(columns, axis=1).astype(np.float32)
+    inputs = numbers_of(view, preparation.inputs).astype(np.float32)
     rows = Rows(inputs, targets.astype(np.float32), view[PATIENT].to_numpy(np.int64))
     return rows.of(known)
+
+
+def numbers_of(view: pd.DataFrame, inputs: Iterable[NumberInput | CategoryInput]) -> NDArray[np.float64]:
+    """[rows, width]: the columns prepared, from left to right."""
+    columns = [column for one in inputs for column in _columns(view[one.column], one)]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(view), 0))
 
 
 def _columns(values: pd.Series, one: NumberInput | CategoryInput) -> list[NDArray[np.float64]]:

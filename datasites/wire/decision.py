@@ -9,13 +9,21 @@ from pydantic import Field
 
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.values import Digest, Email, Frozen
+from datasites.wire.values import Digest, Email, Frozen, Positive
 
 CONTEXT = "study-decision"
 FILE = "decision.json"
 REASON_LENGTH = 2000
 BY_POLICY = "policy "  # how `decided_by` begins when no person decided; the policy's digest follows
 Verdict = Literal["approved", "denied", "revoked"]
+
+
+class GateNoise(Frozen):
+    """What the policy in force at the approval does to each round of study code: the update is shortened to `distance`
+    in L2, and each number gets noise of standard deviation `multiple` * `distance`."""
+
+    distance: Positive
+    multiple: Positive
 
 
 class Decision(Frozen):
@@ -31,6 +39,7 @@ class Decision(Frozen):
     reason: Annotated[str, Field(max_length=REASON_LENGTH)] = ""
     decided_by: Annotated[str, Field(max_length=200)] = ""
     decided_at: datetime = Field(strict=False)
+    noise: GateNoise | None = None
 
     @property
     def automatic(self) -> bool:

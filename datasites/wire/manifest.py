@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, model_validator
 from datasites.wire.arrays import ALLOWED_DTYPES
 from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.statistics import STATISTICS, Statistics
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
 from policies.privacy.events import MOST_STEPS
@@ -84,8 +85,12 @@ class RehearsalReport(Frozen):
     twins: tuple[RehearsedTwin, ...] = Field(strict=False, max_length=100)
 
 
-def private_outputs(training: Training) -> OutputContract:
-    """What the hospital's own training and evaluation give, and nothing else."""
+def private_outputs(asked: Training | Statistics) -> OutputContract:
+    """What the hospital's own program gives, and nothing else."""
+    if isinstance(asked, Statistics):
+        row = ArraySpec(shape=(asked.width,), dtype="float64")
+        return OutputContract(parameters={}, fit_metrics=(), evaluate_metrics=(), evaluate_arrays={STATISTICS: row})
+    training = asked
     evaluation = training.evaluation
     shapes = training.graph.parameters.items()
     return OutputContract(
@@ -99,7 +104,8 @@ def private_outputs(training: Training) -> OutputContract:
 class Manifest(Frozen):
     """See the module. `config` is passed to the study's functions as it stands; it is part of what is approved.
 
-    reviewed: the study's own code, in `files`. private: no code; the hospital's own, told by `training` what to train.
+    reviewed: the study's own code, in `files`. private: no code; the hospital's own, told by `training` what to train,
+    or by `statistics` what to count.
     repetition: the very same work may be asked for again, as number 2, 3, ...; `first` is what they have in common.
     """
 
@@ -117,23 +123,25 @@ class Manifest(Frozen):
     outputs: OutputContract
     tier: Literal["private", "reviewed"] = "reviewed"
     training: Training | None = None
+    statistics: Statistics | None = None
     repetition: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     rehearsal: RehearsalReport | None = None
 
     @model_validator(mode="after")
     def _of_its_tier(self) -> Self:
-        if (self.tier == "private") != (self.training is not None):
-            raise ValueError("a private study has a training, and a reviewed one has none")
-        if self.training is None:
+        if (self.training is not None) + (self.statistics is not None) != (self.tier == "private"):
+            raise ValueError("a private study has a training or statistics, and a reviewed one has neither")
+        asked = self.asked
+        if asked is None:
             if ENTRY not in self.files:
                 raise ValueError(f"the code must hold a {ENTRY}")
         elif self.files or self.config:
             raise ValueError("a private study has no code and no config")
-        elif sorted(self.columns) != sorted(self.training.preparation.columns):
-            raise ValueError("the columns are not those that the training prepares")
-        elif self.outputs != private_outputs(self.training):
-            raise ValueError("the outputs are not those of the hospital's own training")
-        elif self.rounds * self.training.steps > MOST_STEPS:
+        elif sorted(self.columns) != sorted(asked.columns):
+            raise ValueError("the columns are not those that the hospital's own program is to read")
+        elif self.outputs != private_outputs(asked):
+            raise ValueError("the outputs are not those of the hospital's own program")
+        elif isinstance(asked, Training) and self.rounds * asked.steps > MOST_STEPS:
             raise ValueError(f"the study has more than {MOST_STEPS:,} steps")
         return self
 
@@ -150,6 +158,11 @@ class Manifest(Frozen):
 
     def canonical(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def asked(self) -> Training | Statistics | None:
+        """Of the hospital's own program; None where the study brings code of its own."""
+        return self.training or self.statistics
 
     @property
     def digest(self) -> str:

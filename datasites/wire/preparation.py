@@ -111,7 +111,7 @@ class Preparation(Frozen):
         unknown = [name for name in self.columns if name not in dictionary.columns]
         if unknown:
             return [f"The table has no column {', '.join(unknown)}."]
-        found = [_input_problem(one, dictionary.columns[one.column]) for one in self.inputs]
+        found = [input_problem(one, dictionary.columns[one.column]) for one in self.inputs]
         return [problem for problem in [*found, _target_problem(self.target, dictionary)] if problem]
 
 
@@ -138,7 +138,8 @@ def standard_inputs(dictionary: Dictionary, columns: Iterable[str]) -> tuple[Num
     return tuple(standard_input(dictionary.columns[name]) for name in columns)
 
 
-def _input_problem(one: NumberInput | CategoryInput, column: Column) -> str | None:
+def input_problem(one: NumberInput | CategoryInput, column: Column) -> str | None:
+    """Why it does not fit a column of the dictionary, as a sentence; None when it does."""
     if isinstance(one, NumberInput):
         bad = column.type == "category"
         return f"{column.name!r} is a category: give it as a CategoryInput." if bad else None

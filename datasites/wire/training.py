@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from datasites.wire.dictionary import Dictionary
 from datasites.wire.graph import Graph
 from datasites.wire.preparation import Preparation
 from datasites.wire.values import Frozen, Positive
@@ -102,6 +103,15 @@ class Training(Frozen):
         if math.prod(self.graph.output_shape) != 1:
             raise ValueError("the model must give one number for a row")
         return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads of the table."""
+        return self.preparation.columns
+
+    def problems(self, dictionary: Dictionary) -> list[str]:
+        """Every way in which it does not fit a table, as sentences."""
+        return self.preparation.problems(dictionary)
 
     def events(self, fit: bool, evaluate: bool) -> tuple[Event, ...]:
         """What a message that asks for this releases. The unit is the patient."""

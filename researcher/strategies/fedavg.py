@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from researcher.strategies.base import Aggregation, Update
 
 
 class FedAvg:
-    """The mean of the hospitals' parameters, weighted by their numbers of examples.
+    """The mean of the hospitals' parameters, weighted by the numbers of examples that they report, or by `weights`: by
+    hospital's address, a number above 0, such as a private estimate (`Counts.weights`).
 
     Sums are kept in float64. BatchNorm's running mean and variance are averaged like weights; whole-number buffers
     (`num_batches_tracked`) and booleans are averaged and rounded.
@@ -22,24 +24,37 @@ class FedAvg:
 
     name = "FedAvg"
 
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        if weights is not None and not all(0 < weight < float("inf") for weight in weights.values()):
+            raise InvalidInput("Each weight must be a number above 0.")
+        self._weights = dict(weights) if weights is not None else None
+
     def begin(self, current: Arrays) -> Aggregation:
-        return _WeightedMean(current)
+        return _WeightedMean(current, self._weights)
 
 
 class _WeightedMean:
-    def __init__(self, current: Arrays) -> None:
-        self._like = current
+    def __init__(self, current: Arrays, weights: Mapping[str, float] | None) -> None:
+        self._like, self._weights = current, weights
         self._sums = {name: np.zeros(array.shape, np.float64) for name, array in current.items()}
-        self._weight = 0
+        self._weight = 0.0
 
     def add(self, update: Update) -> None:
         if update.num_examples < 1 or update.parameters.keys() != self._sums.keys():
             raise InvalidInput(f"The update of {update.hospital} does not fit the model.")
         if other := [name for name, array in update.parameters.items() if array.shape != self._sums[name].shape]:
             raise InvalidInput(f"The update of {update.hospital} has another shape for {', '.join(other)}.")
+        weight = self._weight_of(update)
         for name, array in update.parameters.items():
-            self._sums[name] += array * np.float64(update.num_examples)
-        self._weight += update.num_examples
+            self._sums[name] += array * np.float64(weight)
+        self._weight += weight
+
+    def _weight_of(self, update: Update) -> float:
+        if self._weights is None:
+            return update.num_examples
+        if update.hospital not in self._weights:
+            raise InvalidInput(f"There is no weight for {update.hospital}.", "Give one for each hospital.")
+        return self._weights[update.hospital]
 
     def result(self) -> Arrays:
         if self._weight == 0:

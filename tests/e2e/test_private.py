@@ -82,3 +82,35 @@ def test_a_study_beyond_the_budget_is_not_approved(world: World) -> None:
         with pytest.raises(Refused, match=r"would use epsilon \d+(\.\d)? at delta 1e-06; 3 is allowed a study"):
             hospital.approve(submission)
     assert [charged(h, submission) for h in world.hospitals] == [0.0, 0.0]
+
+
+@pytest.mark.slow
+def test_counts_and_means_from_the_request_to_weights(world: World) -> None:
+    asked = wr.PrivateStatistics("who", "Test", "stays", ["days", "readmitted"], noise_multiplier=8.0, delta=DELTA)
+    rehearsal = world.researcher.rehearse(asked)
+    assert "Counts and means" in rehearsal._repr_html_()
+    submission = world.researcher.submit(asked, rehearsal)
+    for hospital in world.hospitals:
+        hospital.wait_for_submission(submission)
+        packet = hospital.datasite.packet(submission.manifest.job_name)
+        assert packet.problems == []
+        assert "how many patients" in packet.summary
+        assert f"epsilon {asked.cost().epsilon:.3g}" in packet.summary
+        assert "a model" not in packet.summary
+        hospital.approve(submission)
+    submission.wait(timeout=60)
+
+    with pytest.raises(wr.InvalidInput, match="no rounds"):
+        wr.Rounds(submission)
+    counts = wr.collect(submission, deadline=60)
+    assert set(counts.rows) == {hospital.email for hospital in world.hospitals}
+    for hospital in world.hospitals:
+        patients = hospital.table["patient_id"].nunique()
+        first = float(counts.rows[hospital.email][0])
+        assert 0 < abs(first - patients) < 6 * counts.statistics.deviation
+        assert charged(hospital, submission) == pytest.approx(asked.cost().epsilon)
+        assert "Traceback" not in hospital.study_log(submission)
+    assert wr.FedAvg(weights=counts.weights()).begin({})
+    again = wr.collect(submission, deadline=60)  # the answers that were given, at no further cost
+    assert {h: row.tolist() for h, row in again.rows.items()} == {h: row.tolist() for h, row in counts.rows.items()}
+    assert [charged(h, submission) for h in world.hospitals] == [pytest.approx(asked.cost().epsilon)] * 2

@@ -214,4 +214,8 @@ def test_explain_tells_of_every_protection() -> None:
     assert "to a distance of 2.5 in one round, and noise of 0.5 times that distance" in told
     assert "hides this hospital's whole table" in told
     assert "Only sums over several hospitals" in told
+    hidden = Policy.from_toml(edited("standard", decimals="4\nhide_counts = true"))
+    assert "does not leave: in averages this hospital weighs as any other." in " ".join(
+        explain(hidden)["What may leave"]
+    )
     assert "Code that reads or writes files is allowed." in explain(policy)["What its code may do"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.privacy import agents, canaries, hidden, inversion, membership, replay, worlds
+from tests.privacy import agents, canaries, counts, hidden, inversion, membership, replay, worlds
 from tests.privacy.gate import behind_gate
-from tests.privacy.variants import EVALUATION, EVERYBODY, GATE, PLAIN, TRAINING
+from tests.privacy.variants import COUNTS, EVALUATION, EVERYBODY, GATE, PLAIN, TRAINING
 
 NOISES = (8.0, 2.7, 1.0)
 _ONE_RUN, _WORLDS, _MEMBERS, _INVERSION = "canaries", "with and without", "membership", "gradient inversion"
@@ -44,6 +44,7 @@ def trials(tables: int) -> Iterator[Trial]:
         yield _one_run("an agent that serves", system.audit())
         yield _replayed(system)
     yield _evaluation("evaluation", nullcontext(), broken=False)
+    yield _counts("counts and means", nullcontext(), broken=False)
     yield _gate("gate noise", nullcontext(), broken=False)
     for noise in (30.0, 3.0):
         yield _members(f"noise {noise:g}", noise, nullcontext(), broken=False)
@@ -60,6 +61,8 @@ def _broken() -> Iterator[Trial]:
     yield _one_run(replay.NAME, replay.fresh(), broken=True)
     for variant in EVALUATION:
         yield _evaluation(variant.name, variant.in_place(), broken=True)
+    for variant in COUNTS:
+        yield _counts(variant.name, variant.in_place(), broken=True)
     for variant in GATE:
         yield _gate(variant.name, variant.in_place(), broken=True)
     yield _members(PLAIN.name, 30.0, PLAIN.in_place(), broken=True)
@@ -95,6 +98,13 @@ def _evaluation(what: str, state: AbstractContextManager[None], broken: bool) ->
     with state:
         claimed, empirical = worlds.audit(worlds.evaluation())
     told = f"{2 * worlds.RUNS} runs of each"
+    return Trial(_WORLDS, what, broken, claimed, empirical, told, (empirical > claimed) == broken)
+
+
+def _counts(what: str, state: AbstractContextManager[None], broken: bool) -> Trial:
+    with state:
+        claimed, empirical = counts.audit()
+    told = f"{2 * counts.RUNS} answers of each"
     return Trial(_WORLDS, what, broken, claimed, empirical, told, (empirical > claimed) == broken)
 
 

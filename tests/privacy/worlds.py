@@ -42,8 +42,8 @@ def audit(asked: Training) -> tuple[float, float]:
     """(claimed, empirical) epsilon of one evaluation."""
     halves = {there: _counts(asked, there) for there in (True, False)}
     # the test is made with one half of the runs and tried on the other, or it would fit their noise
-    threshold = _threshold(halves[True][::2], halves[False][::2])
-    said = {there: values[1::2] > threshold for there, values in halves.items()}
+    place = threshold(halves[True][::2], halves[False][::2])
+    said = {there: values[1::2] > place for there, values in halves.items()}
     return epsilon(asked.events(fit=False, evaluate=True), DELTA), two_worlds(said[True], said[False], DELTA)
 
 
@@ -53,10 +53,10 @@ def _counts(asked: Training, there: bool) -> np.ndarray:
     return np.array([study.evaluate(_STATE)[1][HISTOGRAM][1, -1] for _ in range(2 * RUNS)])
 
 
-def _threshold(present: np.ndarray, absent: np.ndarray) -> float:
+def threshold(present: np.ndarray, absent: np.ndarray) -> float:
     """Where these runs prove most."""
     places = np.unique(np.concatenate([present, absent]))[:-1]
-    proved = [two_worlds(present > place, absent > place, DELTA) for place in places]
+    proved = [two_worlds(present > one, absent > one, DELTA) for one in places]
     best = np.flatnonzero(np.asarray(proved) == max(proved))
     return float(places[best[len(best) // 2]])
 

@@ -4,6 +4,7 @@ import researcher
 
 PUBLIC = [
     "CategoryInput",
+    "Counts",
     "Dataset",
     "FedAvg",
     "Federation",
@@ -12,6 +13,7 @@ PUBLIC = [
     "NumberInput",
     "Optimizer",
     "PrivateScores",
+    "PrivateStatistics",
     "PrivateStudy",
     "Refused",
     "Rehearsal",
@@ -27,6 +29,7 @@ PUBLIC = [
     "Unavailable",
     "WardroundError",
     "auc_from_histogram",
+    "collect",
     "connect",
     "federated_auc",
     "privacy",

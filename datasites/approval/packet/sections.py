@@ -16,6 +16,7 @@ from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
 from datasites.wire.manifest import Manifest, RehearsalReport
 from policies.code import MEANING, Finding
+from policies.policy import Policy
 from policies.rules import RULES
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ _ALIKE = 8  # violations of one rule that are told one by one
 
 def sections(packet: Packet) -> list[Section]:
     m = packet.manifest
-    if m.training is None:
+    if m.asked is None:
         work = Section("What the code reaches for", list(_findings(packet.findings)))
         text = [Section("Configuration", [Code("config", _configuration(m))]), Section("The code", list(_code(packet)))]
     else:
-        work = Section("What this hospital would train", [Facts(list(private.facts(m, m.training).items()))])
+        heading = "What this hospital would train" if m.training else "What this hospital would count"
+        work = Section(heading, [Facts(list(private.facts(m).items())), *_prepared(m)])
         text = []
     return [
         Section("In one paragraph", _summary(packet)),
@@ -62,15 +64,24 @@ def _asked(packet: Packet) -> Facts:
             ("Who asks", m.researcher),
             ("Their keys' fingerprint", packet.fingerprint),
             ("Table", m.dataset),
-            ("Rounds", f"{m.rounds:,}, each of at most {duration(m.seconds_per_round)}"),
-            ("Leaves in a round, at most", f"{m.outputs.max_bytes:,} bytes"),
-            ("Leaves in all, at most", f"{total_bytes(m):,} bytes: {m.rounds:,} rounds and one last test"),
+            *_often(m),
             ("Repetition", repeats),
             ("Decision in force", packet.decision),
             ("Digest of all that would run", packet.digest),
             ("To compare with other hospitals", _comparable(packet.digest)),
         ]
     )
+
+
+def _often(m: Manifest) -> list[tuple[str, str]]:
+    most = f"at most {duration(m.seconds_per_round)}"
+    if m.statistics is not None:
+        return [("Rounds", f"none: it is answered once, in {most}"), ("Leaves, at most", f"{total_bytes(m):,} bytes")]
+    return [
+        ("Rounds", f"{m.rounds:,}, each of {most}"),
+        ("Leaves in a round, at most", f"{m.outputs.max_bytes:,} bytes"),
+        ("Leaves in all, at most", f"{total_bytes(m):,} bytes: {m.rounds:,} rounds and one last test"),
+    ]
 
 
 def _comparable(digest: str) -> str:
@@ -142,6 +153,11 @@ def _findings(findings: Sequence[Finding]) -> Iterator[Block]:
     )
 
 
+def _prepared(m: Manifest) -> Iterator[Block]:
+    if m.training is not None:
+        yield _table(("Column", "What the model is given of it"), private.prepared(m.training.preparation), most=2_000)
+
+
 def _columns(packet: Packet) -> Block:
     known = packet.dictionary.columns if packet.dictionary else {}
     rows = []
@@ -158,19 +174,26 @@ def _columns(packet: Packet) -> Block:
 
 def _outputs(packet: Packet) -> Iterator[Block]:
     m, policy = packet.manifest, packet.ruling.policy
-    outputs, covered = m.outputs, policy is not None and policy.release.gate_noise is not None
+    outputs = m.outputs
     arrays = [("part of the model", name, spec) for name, spec in outputs.parameters.items()]
-    arrays += [("numbers of the test", name, spec) for name, spec in outputs.evaluate_arrays.items()]
+    of_test = "counts and sums" if m.statistics else "numbers of the test"
+    arrays += [(of_test, name, spec) for name, spec in outputs.evaluate_arrays.items()]
     yield Facts(
         [
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
             ("Metrics of the test", ", ".join(outputs.evaluate_metrics) or "none"),
-            ("Also", "nothing" if m.training or covered else "how many rows trained and tested the model"),
+            ("Also", _counted(m, policy)),
         ]
     )
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]
     yield _table(("Array", "Name", "Shape", "Type", "Bytes"), rows)
     yield Paragraph("Whatever differs from this in name, shape or type stays here.", "quiet")
+
+
+def _counted(m: Manifest, policy: Policy | None) -> str:
+    if m.asked or (policy and (policy.release.gate_noise is not None or policy.release.hide_counts)):
+        return "nothing"
+    return "how many rows trained and tested the model"
 
 
 def _rehearsal(report: RehearsalReport | None) -> Iterator[Block]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datasites.approval import private
+from datasites.approval.private import counted
 from datasites.wire.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ def summary(packet: Packet) -> str:
 
 def _what(packet: Packet) -> str:
     m = packet.manifest
-    if m.training is not None:
+    if m.asked is not None:
         return private.what(m)
     lines = sum(text.count("\n") + 1 for text in packet.code().values())
     of = f" of its {len(packet.dictionary.columns)}" if packet.dictionary else ""
     return (
-        f"{m.researcher} asks that {_count(len(m.files), 'file')} of code ({_count(lines, 'line')}) run on this "
+        f"{m.researcher} asks that {counted(len(m.files), 'file')} of code ({counted(lines, 'line')}) run on this "
         f"hospital's own machine, in a closed room without a network, beside the rows of the table {m.dataset!r}. "
         f"The code would see {len(m.columns)}{of} columns, and which rows belong to the same patient; it would see no "
         f"patient's name or number."
@@ -42,17 +43,21 @@ def _what(packet: Packet) -> str:
 
 
 def _how_often(m: Manifest) -> str:
-    return f"It would run in at most {_count(m.rounds, 'round')}, each of at most {duration(m.seconds_per_round)}."
+    if m.statistics is not None:
+        return f"It would be answered once, in at most {duration(m.seconds_per_round)}."
+    return f"It would run in at most {counted(m.rounds, 'round')}, each of at most {duration(m.seconds_per_round)}."
 
 
 def _leaves(m: Manifest) -> str:
     outputs = m.outputs
     numbers = sum(_size(spec.shape) for spec in outputs.parameters.values())
-    parts = [f"a model of {_count(numbers, 'number')}"]
+    if m.statistics is not None:
+        return f"{counted(m.statistics.width, 'number')} would leave the hospital, {outputs.max_bytes:,} bytes."
+    parts = [f"a model of {counted(numbers, 'number')}"]
     if metrics := len({*outputs.fit_metrics, *outputs.evaluate_metrics}):
-        parts.append(_count(metrics, "metric"))
+        parts.append(counted(metrics, "metric"))
     if tables := len(outputs.evaluate_arrays):
-        parts.append(f"{_count(tables, 'table')} of numbers")
+        parts.append(f"{counted(tables, 'table')} of numbers")
     return (
         f"After each round {_listed(parts)} would leave the hospital, at most {outputs.max_bytes:,} bytes a round and "
         f"{total_bytes(m):,} in all."
@@ -66,7 +71,7 @@ def _judged(packet: Packet) -> list[str]:
     if ruling.policy is None:
         told.append("The table's policy cannot be used, so nothing is allowed.")
     elif count := len(ruling.violations):
-        told.append(f"The policy in force does not allow it, for {_count(count, 'reason')}.")
+        told.append(f"The policy in force does not allow it, for {counted(count, 'reason')}.")
     else:
         told.append("The policy in force allows it.")
     return told
@@ -75,15 +80,17 @@ def _judged(packet: Packet) -> list[str]:
 def _guarantee(packet: Packet) -> str:
     m, policy = packet.manifest, packet.ruling.policy
     budget = policy.budget if policy else None
-    if m.training is not None:
-        return private.guarantee(m.training, m.rounds, budget.delta if budget else None)
+    if m.asked is not None:
+        return private.guarantee(m.asked, m.rounds, budget.delta if budget else None)
     if policy and budget and policy.release.gate_noise and policy.release.max_update_norm:
         return private.covered(policy.release.max_update_norm, policy.release.gate_noise, m.rounds, budget.delta)
     return NO_GUARANTEE
 
 
 def total_bytes(m: Manifest) -> int:
-    """The most that can leave in all rounds, and in the one evaluation that may follow the last."""
+    """The most that can leave in all rounds, and in the one evaluation that may follow the last; counts leave once."""
+    if m.statistics is not None:
+        return m.outputs.max_bytes
     return (m.rounds + 1) * m.outputs.max_bytes
 
 
@@ -91,8 +98,8 @@ def duration(seconds: int) -> str:
     """In the largest unit that gives a whole number."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length and seconds % length == 0:
-            return _count(seconds // length, unit)
-    return _count(seconds, "second")
+            return counted(seconds // length, unit)
+    return counted(seconds, "second")
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -100,10 +107,6 @@ def _size(shape: tuple[int, ...]) -> int:
     for length in shape:
         size *= length
     return size
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _listed(parts: Sequence[str]) -> str:

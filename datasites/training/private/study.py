@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from datasites.training.prepare import prepare
 from datasites.training.private.evaluation import evaluate
 from datasites.training.private.loop import train
 from datasites.training.private.patients import Patients, split
 from datasites.training.private.randomness import SecureRandom
+from datasites.training.private.statistics import TrustedStatistics
 from datasites.wire.arrays import Arrays
+from datasites.wire.statistics import Statistics
 from datasites.wire.training import HISTOGRAM, Training
+
+Task = Literal["fit", "evaluate"]
+_ASKED: TypeAdapter[Training | Statistics] = TypeAdapter(Training | Statistics)
+
+
+def trusted(document: bytes, view: pd.DataFrame) -> TrustedStudy | TrustedStatistics:
+    """What is asked in this JSON document, on these rows."""
+    asked = _ASKED.validate_json(document)
+    return TrustedStatistics(asked, view) if isinstance(asked, Statistics) else TrustedStudy(asked, view)
 
 
 class TrustedStudy:
@@ -24,6 +38,11 @@ class TrustedStudy:
         self.training_rows = len(for_training)  # private, but for a mock twin's
         self._patients = Patients(for_training, training.encounters)
         self._test = Patients(for_test, training.evaluation.encounters) if training.evaluation else None
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it can be asked for."""
+        return ("fit", "evaluate") if self._test else ("fit",)
 
     def fit(self, parameters: Arrays) -> tuple[Arrays, int, dict[str, float]]:
         """(parameters, weight, no metrics).

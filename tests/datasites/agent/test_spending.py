@@ -10,9 +10,11 @@ from datasites.approval.policy import PolicyBook
 from datasites.home import DatasiteHome
 from datasites.state import State
 from datasites.wire.manifest import Manifest, private_outputs
+from datasites.wire.preparation import NumberInput
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import RoundRequest
-from policies.privacy.events import SampledGaussian
+from datasites.wire.statistics import Statistics
+from policies.privacy.events import Gaussian, SampledGaussian
 from tests.support.private import training
 
 
@@ -65,6 +67,25 @@ def test_more_rounds_than_the_plan_are_refused_and_cost_nothing(home: DatasiteHo
         reserve(home, state, study, 3)
     assert refused.value.reason is Reason.BUDGET
     assert state.ledger.spent("stays", study=study.digest) == (SampledGaussian(8.0, 0.5, 8),)
+
+
+def test_counts_are_answered_once_and_to_a_message_that_asks_for_nothing_else(home: DatasiteHome) -> None:
+    state = State(home.state)
+    asked = Statistics(inputs=(NumberInput(column="x", low=-1.0, high=1.0),), noise_multiplier=8.0)
+    changes = {"training": None, "statistics": asked, "columns": ("x",), "outputs": private_outputs(asked)}
+    study = Manifest.model_validate(manifest().model_dump() | changes)
+    purse = Spending(home, state.ledger, study)
+    for request in (ask(study, 1), ask(study, 1, evaluate=True)):  # both train
+        with pytest.raises(RoundRefused) as refused:
+            purse.reserve(request, "0" * 64)
+        assert refused.value.reason is Reason.HOSPITAL
+    assert state.ledger.spent("stays") == ()
+    first, second = (ask(study, n).model_copy(update={"fit": False, "evaluate": True}) for n in (2, 3))
+    purse.reserve(first, "2" * 64)
+    with pytest.raises(RoundRefused) as refused:
+        purse.reserve(second, "3" * 64)
+    assert refused.value.reason is Reason.BUDGET
+    assert state.ledger.spent("stays") == (Gaussian(8.0),)
 
 
 def test_a_damaged_policy_lets_nothing_run(home: DatasiteHome) -> None:

@@ -96,4 +96,6 @@ def test_metrics_and_averages_get_the_policys_decimals_and_the_model_stays() -> 
     assert found.arrays["curve"].dtype == np.float32
     assert found.arrays["curve"].tolist() == pytest.approx([0.988, 0])
     assert not np.signbit(found.arrays["curve"][1])
+    hidden = rules.model_copy(update={"release": release.model_copy(update={"hide_counts": True})})
+    assert (found.num_examples, rounded(Outcome(model, 3, {}, {}), hidden).num_examples) == (3, 1)
     assert round_averages(np.array([60000, 0.5], np.float16), 4).tolist() == [60000, 0.5]

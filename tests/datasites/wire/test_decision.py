@@ -19,6 +19,7 @@ OTHER: dict[str, Any] = {
     "reason": "Too much.",
     "decided_by": "Bo",
     "decided_at": datetime(2026, 1, 3, tzinfo=UTC),
+    "noise": {"distance": 1.0, "multiple": 12.0},
 }
 
 

@@ -80,7 +80,7 @@ def test_the_digest_changes_with_every_field(field: str) -> None:
 
 
 def test_every_field_is_in_that_list() -> None:
-    assert OTHER.keys() | {"version", "tier", "training"} == Manifest.model_fields.keys()
+    assert OTHER.keys() | {"version", "tier", "training", "statistics"} == Manifest.model_fields.keys()
 
 
 def test_the_digest_is_the_same_everywhere() -> None:

@@ -54,6 +54,7 @@ def standard(section: str, **changes: Any) -> Policy:
         ("outputs", example("standard"), {"evaluate_arrays": {"rows": (1,)}}),
         ("outputs", example("standard"), {"evaluate_arrays": {"score_histogram": (2, 1001)}}),
         ("outputs", example("standard"), {"evaluate_arrays": {"score_histogram": (2000,)}}),
+        ("outputs", example("standard"), {"evaluate_arrays": {"private_statistics": (5,)}}),
         ("protections", standard("release", secure_aggregation=True), {}),
         ("protections", standard("release", max_update_norm=1.0, gate_noise=1.0), {}),
         ("outputs", standard("release", max_update_norm=1.0, gate_noise=30.0), {}),
@@ -89,6 +90,10 @@ def test_refuses(asks: Ask, rule: str, policy: Policy, asked: dict[str, Any]) ->
         (example("standard"), {"patients": 50}),
         (example("standard"), {"max_bytes": 64_000_000, "seconds_per_round": 3600, "rounds": 100}),
         (example("standard"), {"evaluate_arrays": {"score_histogram": (2, 10)}}),
+        (
+            example("standard"),
+            {"tier": "private", "events": (Gaussian(9.0),), "evaluate_arrays": {"private_statistics": (5,)}},
+        ),
         (standard("release", secure_aggregation=True), {"protections": frozenset({"secure_aggregation"})}),
         (standard("release", max_update_norm=1.0, gate_noise=1.0), {"tier": "private", "events": (Gaussian(9.0),)}),
         (example("standard"), {"tier": "private", "events": (Gaussian(9.0),), "patients": 999_999}),

@@ -121,3 +121,14 @@ def test_missing_arrays_and_no_examples_are_refused() -> None:
             aggregation.add(Update("b", parameters, examples))
     with pytest.raises(RoundFailed, match="no update"):
         aggregation.result()
+
+
+def test_weights_that_are_given_take_the_place_of_what_hospitals_report() -> None:
+    aggregation = FedAvg(weights={"do@a.org": 3.0, "do@b.org": 1.0}).begin({"w": np.zeros(1)})
+    aggregation.add(Update("do@a.org", {"w": np.array([4.0])}, 1))
+    aggregation.add(Update("do@b.org", {"w": np.array([0.0])}, 1_000))
+    assert aggregation.result()["w"] == 3.0
+    with pytest.raises(InvalidInput, match="no weight for do@c"):
+        aggregation.add(Update("do@c.org", {"w": np.zeros(1)}, 1))
+    with pytest.raises(InvalidInput, match="above 0"):
+        FedAvg(weights={"do@a.org": 0.0})

@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from torch import nn
 
+import researcher as wr
 from datasites.approval.packet import Packet
 from datasites.approval.packet.document import Code, Diff, Facts, Paragraph, Section, Table
 from datasites.cli.document import draw
 from datasites.datasite import Datasite
 from datasites.ledger.rows import Charge
+from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
 from policies.privacy.accounting import epsilon
 from policies.privacy.events import Gaussian
-from tests.support.federation import POLICY
-from tests.support.submissions import CODE
+from tests.support.federation import DICTIONARY, POLICY
+from tests.support.submissions import CODE, deliver
 
 Submit = Callable[..., Packet]
 
@@ -263,3 +266,36 @@ class TestForms:
         assert told["digest"] == packet.digest
         assert told["files"]["study.py"] == CODE["study.py"].decode()
         assert told["policy"]["verdicts"].keys() >= {"imports", "calls", "cohort"}
+
+
+def _without_code(site: Datasite, ada: Identity, asked: wr.PrivateStudy | wr.PrivateStatistics) -> Packet:
+    dictionary = Dictionary.load(DICTIONARY)
+    put = asked.manifest("ada@uni.org", dictionary, asked.contract(dictionary))
+    folder = deliver(site, put, ada, {"study.py": b""})
+    (folder / "code" / "study.py").unlink()
+    return site.packet(put.digest)
+
+
+def test_a_study_that_the_hospital_trains_says_all_that_it_would_do(site: Datasite, ada: Identity) -> None:
+    asked = wr.PrivateStudy(
+        "private", "Test", "stays", nn.Linear(1, 1), {"days": (40.0, 20.0)}, "readmitted",
+        rounds=2, steps=3, sampling_rate=0.5, expected_lot=5.0, optimizer=wr.Optimizer(learning_rate=0.1),
+        noise_multiplier=6.0, evaluation_noise=8.0,
+    )  # fmt: skip
+    page = _without_code(site, ada, asked).html()
+    assert "minus 40, divided by 20, held between -5 and 5" in page
+    assert "of standard deviation 24 in each number of a step&#x27;s sum: 6 times 4" in page
+    assert "64 counts, of at most 1 encounter of each patient" in page
+    assert "more characters" not in page
+
+
+def test_a_study_that_only_counts_says_what_and_how_exactly(site: Datasite, ada: Identity) -> None:
+    packet = _without_code(site, ada, wr.PrivateStatistics("who", "Test", "stays", ["days"], noise_multiplier=5.0))
+    assert "how many patients the table" in packet.summary
+    assert "It would be answered once" in packet.summary
+    assert "model" not in packet.summary
+    page = packet.html()
+    assert "What this hospital would count" in page
+    assert "the mean, of values held between 1 and 90" in page
+    assert "of standard deviation 7.071 in each count" in page
+    assert "last test" not in page

@@ -1,0 +1,210 @@
+"""How many patients hospitals have, by group, and what is usual among them: with noise, and charged.
+
+asked = wr.PrivateStatistics("cohorts", "Who is there?", "readmissions", ["age", "time_in_hospital"], epsilon=0.2)
+submission = federation.submit(asked, federation.rehearse(asked))
+counts = wr.collect(submission)                       # once the hospitals have approved
+counts.table()
+wr.FedAvg(weights=counts.weights())                   # for a later study
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from datasites.wire.arrays import Arrays
+from datasites.wire.canonical import digest_of
+from datasites.wire.dictionary import Dictionary
+from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
+from datasites.wire.preparation import CategoryInput, NumberInput
+from datasites.wire.statistics import STATISTICS, Statistics, statistic_of
+from policies.errors import InvalidInput
+from policies.privacy.accounting import epsilon as epsilon_of
+from policies.privacy.events import Gaussian
+from policies.privacy.plan import Plan
+from researcher import privacy
+from researcher.errors import RoundFailed
+from researcher.exchange import Exchange
+from researcher.private_study import Cost, unusable
+from researcher.submission import Submission
+
+_BAND = 1.96
+_CLEAR = 5.0  # a count below so many standard deviations of its noise gives no mean
+
+
+@dataclass(frozen=True)
+class PrivateStatistics:
+    """To be rehearsed and submitted as a study is, and then collected with `collect`; hospitals answer it once.
+
+    columns: of booleans and numbers the mean comes back, of categories how many encounters have each.
+    encounters: the most of one patient that count, drawn at random. With 1, counts are of patients; with more they
+    are of encounters, and the noise is so many times as wide.
+    epsilon: of all of it together, at `delta`; or `noise_multiplier`. More columns mean more noise for each.
+    """
+
+    name: str
+    purpose: str
+    dataset: str
+    columns: Sequence[str]
+    epsilon: float | None = None
+    noise_multiplier: float | None = None
+    delta: float = 1e-6
+    encounters: int = 1
+    seconds_per_round: int = 3600
+    home: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise InvalidInput("Give either an epsilon or a noise multiplier.", "A small epsilon is 0.3.")
+
+    def statistics(self, dictionary: Dictionary) -> Statistics:
+        """What hospitals are asked for. Raises InvalidInput."""
+        if unknown := [name for name in self.columns if name not in dictionary.columns]:
+            raise InvalidInput(f"The dataset {self.dataset!r} has no column {', '.join(unknown)}.")
+        inputs = tuple(statistic_of(dictionary.columns[name]) for name in self.columns)
+        try:
+            return Statistics(inputs=inputs, encounters=self.encounters, noise_multiplier=self._noise())
+        except ValidationError as error:
+            raise unusable(error) from None
+
+    def cost(self) -> Cost:
+        """Of all of it together."""
+        noise = self._noise()
+        return Cost(epsilon_of([Gaussian(noise)], self.delta), self.delta, noise, steps=0, evaluations=0)
+
+    @property
+    def initial(self) -> Arrays:
+        """None: there is no model."""
+        return {}
+
+    def contract(self, dictionary: Dictionary) -> OutputContract:
+        return private_outputs(self.statistics(dictionary))
+
+    def files(self) -> dict[str, bytes]:
+        """None: it has no code."""
+        return {}
+
+    def manifest(
+        self,
+        researcher: str,
+        dictionary: Dictionary,
+        outputs: OutputContract,
+        rehearsal: RehearsalReport | None = None,
+    ) -> Manifest:
+        """Raises InvalidInput, naming every field that cannot be used."""
+        statistics = self.statistics(dictionary)
+        try:
+            return Manifest(
+                name=self.name,
+                purpose=self.purpose,
+                researcher=researcher,
+                dataset=self.dataset,
+                dictionary=dictionary.digest,
+                columns=statistics.columns,
+                files={},
+                config={},
+                rounds=1,
+                seconds_per_round=self.seconds_per_round,
+                outputs=outputs,
+                tier="private",
+                statistics=statistics,
+                rehearsal=rehearsal,
+            )
+        except ValidationError as error:
+            raise unusable(error) from None
+
+    def fingerprint(self, dictionary: Dictionary) -> str:
+        """A digest of all that a rehearsal depends on."""
+        return digest_of([self.statistics(dictionary).model_dump(mode="json"), dictionary.digest])
+
+    def _noise(self) -> float:
+        if self.epsilon is None:
+            return float(self.noise_multiplier or 0)
+        return privacy.noise_for(self.epsilon, self.delta, Plan(1, (Gaussian(1.0),)), self.home)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What hospitals answered: each a row of sums (see `Statistics`) with noise. `label` names them."""
+
+    statistics: Statistics
+    rows: Mapping[str, NDArray[np.float64]] = field(repr=False)
+    label: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def table(self) -> pd.DataFrame:
+        """One row per hospital (and for all together) and number: value, and the band that holds 95 of 100 times what
+        stands in the table. Bands are of the noise alone, not of which patients there might have been.
+
+        A mean is empty where too few are left to tell it through the noise; a count may be below 0.
+        """
+        found = [one for name, row in self.rows.items() for one in self._told(self.label.get(name, name), row, 1)]
+        if len(self.rows) > 1:
+            found += self._told("all", np.sum(list(self.rows.values()), axis=0), len(self.rows))
+        return pd.DataFrame(found, columns=["hospital", "column", "what", "value", "low", "high"])
+
+    def weights(self) -> dict[str, float]:
+        """For `FedAvg`: by hospital's address, how many encounters count there; at least 1. It costs nothing more."""
+        return {hospital: max(1.0, float(row[0])) for hospital, row in self.rows.items()}
+
+    def _told(self, hospital: str, row: NDArray[np.float64], hospitals: int) -> list[tuple[object, ...]]:
+        deviation = self.statistics.deviation * hospitals**0.5
+        of = "patients" if self.statistics.encounters == 1 else "encounters"
+        found: list[tuple[object, ...]] = [(hospital, "", of, *_band(float(row[0]), deviation))]
+        at = 1
+        for one in self.statistics.inputs:
+            part = row[at : at + one.width]
+            if isinstance(one, CategoryInput):
+                named = zip(one.categories, part, strict=True)
+                found += [(hospital, one.column, name, *_band(float(count), deviation)) for name, count in named]
+            else:
+                found.append((hospital, one.column, "mean", *_mean(one, float(row[0]), part, deviation)))
+                if one.indicator:
+                    found.append((hospital, one.column, "missing", *_band(float(part[1]), deviation)))
+            at += one.width
+        return found
+
+    def _repr_html_(self) -> str:
+        return str(self.table().round(2).to_html(index=False))
+
+
+def collect(submission: Submission, deadline: float = 600) -> Counts:
+    """The answers of the hospitals that have approved; those that are silent for `deadline` seconds are left out.
+
+    Asked again, hospitals give the answer that they gave, and charge nothing. Raises InvalidInput for another kind of
+    study, and RoundFailed, saying why, where nobody answers.
+    """
+    manifest, federation = submission.manifest, submission.federation
+    if manifest.statistics is None:
+        raise InvalidInput("This study trains a model.", "Run it with Rounds.")
+    exchange = Exchange(manifest, federation.identity, federation.peers, federation.store)
+    hospitals = submission.participants()
+    digests = exchange.post(1, hospitals, {}, evaluate=True, fit=False)  # always the same message: the same answer
+    answers = {one.hospital: one for one in exchange.answers(1, digests, time.monotonic() + deadline)}
+    exchange.withdraw(1, hospitals)
+    rows = {hospital: one.metrics[STATISTICS] for hospital, one in sorted(answers.items()) if one.usable}
+    if not rows:
+        why = " ".join(f"{federation.label(hospital)}: {one.problem}" for hospital, one in answers.items())
+        raise RoundFailed(f"No hospital has answered. {why}", "See Submission.status().")
+    return Counts(manifest.statistics, rows, {hospital: federation.label(hospital) for hospital in rows})
+
+
+def _band(value: float, deviation: float) -> tuple[float, float, float]:
+    return value, value - _BAND * deviation, value + _BAND * deviation
+
+
+def _mean(one: NumberInput, total: float, part: NDArray[np.float64], noise: float) -> tuple[float, float, float]:
+    """The mean of those that are there. Its deviation: of a ratio of independent sums, to first order."""
+    count = total - (float(part[1]) if one.indicator else 0.0)
+    spread = noise * 2**0.5 if one.indicator else noise  # of the count
+    if count < _CLEAR * spread:
+        return (float("nan"),) * 3
+    scaled = float(np.clip(part[0] / count, -1, 1))
+    deviation = one.scale * (noise**2 + (scaled * spread) ** 2) ** 0.5 / count
+    return _band(one.center + one.scale * scaled, deviation)
