@@ -26,7 +26,7 @@ EXAMPLES = 1  # every hospital weighs the same: how many rows it has is not told
 
 def noised(came: Arrays | None, sent: Arrays, clip: float, noise: float, random: SecureRandom) -> Outcome:
     """What may leave of the parameters in `came`, which have the names and shapes of `sent`; None stands for a result
-    that may not leave. clip: C. noise: as a multiple of C."""
+    that may not leave. clip: C. noise: as a multiple of C. Nothing is kept."""
     total = clipped(update(came, sent), clip) if came is not None else np.zeros(_size(sent))
     return Outcome(_moved(sent, noisy_sum(total, clip, noise, random)), EXAMPLES, {})
 
