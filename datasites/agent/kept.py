@@ -32,13 +32,14 @@ class Kept:
     def __init__(self, folder: Path, state: State, manifest: Manifest) -> None:
         self._folder = folder / "kept"
         self._state = state
-        self._manifest, self._study = manifest, manifest.digest
+        self.study = manifest.digest
+        self._manifest = manifest
         self._specs = manifest.outputs.kept
 
     def load(self) -> Arrays:
         """What the last answered round left; empty before the first. Raises Refused where it was removed or is not,
         to the byte, what that round left."""
-        row = self._state.kept(self._study) if self._specs else None
+        row = self._state.kept(self.study) if self._specs else None
         if row is None:
             return {}
         if row.digest is None:
@@ -56,8 +57,8 @@ class Kept:
 
     def commit(self, answer: AnsweredRound, left: Arrays) -> None:
         """Records a round's answer and, in the same transaction, what it left for the next round, if anything."""
-        self._state.record_answer(self._study, answer, self._write(answer.number, left))
-        self._tidy()
+        self._state.record_answer(self.study, answer, self._write(answer.number, left))
+        self.tidy()
 
     def _write(self, number: int, arrays: Arrays) -> str | None:
         """The digest that the answer's record must hold."""
@@ -68,12 +69,13 @@ class Kept:
         write_atomically(self._file(number), data)
         return sha256(data)
 
-    def _tidy(self) -> None:
-        """Removes what no later round will ask for; once no round can follow, all."""
-        trained, evaluated = self._state.used(self._study)
+    def tidy(self) -> None:
+        """Removes what no later round will ask for; once no round can follow, all. Also for an agent that starts, as the
+        one before it may have been killed before it did."""
+        trained, evaluated = self._state.used(self.study)
         if trained >= self._manifest.rounds and evaluated > self._manifest.rounds:
             return self.end()
-        row = self._state.kept(self._study) if self._specs else None
+        row = self._state.kept(self.study) if self._specs else None
         current = self._file(row.number).name if row else ""
         for path in self._folder.iterdir() if row and self._folder.exists() else ():
             if path.name != current:
@@ -83,15 +85,15 @@ class Kept:
         """Removes it for good, because the study has ended. May be called again."""
         if not self._specs:
             return
-        row = self._state.kept(self._study)
+        row = self._state.kept(self.study)
         # not asked: whether anything was kept. With gate noise that is nobody's business
-        if self._state.used(self._study)[0] and (row is None or row.digest is not None):
-            self._state.end_kept(self._study)  # first, so that a crash leaves no study that starts anew with nothing
-            log.info("study %s has ended: what it kept here is removed", self._study[:12])
+        if self._state.used(self.study)[0] and (row is None or row.digest is not None):
+            self._state.end_kept(self.study)  # first, so that a crash leaves no study that starts anew with nothing
+            log.info("study %s has ended: what it kept here is removed", self.study[:12])
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _header(self, number: int) -> dict[str, str | int]:
-        return {"study": self._study, "round": number}
+        return {"study": self.study, "round": number}
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.safetensors"

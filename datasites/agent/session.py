@@ -74,6 +74,7 @@ class StudySession(threading.Thread):
                 try:
                     if leftovers:
                         self._post_leftovers()
+                        self._kept.tidy()
                         leftovers = False
                     wait = _QUICK_SECONDS if self._look() else min(wait * _GROWTH, self._longest_wait)
                     if self.closed.is_set():
