@@ -70,12 +70,14 @@ class Kept:
         return sha256(data)
 
     def tidy(self) -> None:
-        """Removes what no later round will ask for; once no round can follow, all. Also for an agent that starts, as the
-        one before it may have been killed before it did."""
+        """Removes what no later round will ask for; once no round can follow, all. An agent that starts does so too, as
+        the one before it may have been killed before it did."""
+        if not self._specs:
+            return
         trained, evaluated = self._state.used(self.study)
         if trained >= self._manifest.rounds and evaluated > self._manifest.rounds:
             return self.end()
-        row = self._state.kept(self.study) if self._specs else None
+        row = self._state.kept(self.study)
         current = self._file(row.number).name if row else ""
         for path in self._folder.iterdir() if row and self._folder.exists() else ():
             if path.name != current:

@@ -19,6 +19,7 @@ PUBLIC = [
     "Result",
     "RoundFailed",
     "Rounds",
+    "Scaffold",
     "Strategy",
     "Study",
     "StudyFailed",
