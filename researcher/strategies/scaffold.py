@@ -28,8 +28,8 @@ CONTROL = "control/"
 class Scaffold:
     """x ← x + server_rate * mean(y_i - x), and c ← c + |S|/N * mean(c_i⁺ - c_i), over the hospitals S that answered.
 
-    hospitals: N, all that take part in the study. weighted: means by numbers of examples, so that the optimum is that of
-    all patients pooled, as with FedAvg; otherwise every hospital counts alike, as in the paper. With examples as
+    hospitals: N, all that take part in the study. weighted: means by numbers of examples, so that the optimum is that
+    of all patients pooled, as with FedAvg; otherwise every hospital counts alike, as in the paper. With examples as
     weights, c is exact only while all hospitals answer.
     """
 

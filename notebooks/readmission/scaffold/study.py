@@ -1,8 +1,9 @@
 """Predict readmission within 30 days, with SCAFFOLD's correction of what makes hospitals drift apart.
 
-The network, its inputs and its test are those of `plain`, the plain study. Besides, the hospital's control variate stays
-here from round to round: one number for each of the network's weights. It is an average of gradients on this hospital's
-patients, and is never sent by itself; what is sent is how it changed. To be run with `wr.Scaffold(hospitals=N)`.
+The network, its inputs and its test are those of `plain`, the plain study. Besides, the hospital's control variate
+stays here from round to round: one number for each of the network's weights, an average of gradients on this hospital's
+patients. What is sent in each round is how it changed, so whoever adds the changes up knows it, as they know the
+model's. To be run with `wr.Scaffold(hospitals=N)`.
 
 `config` is as in `plain`, and learning_rate: of SGD, 0.05 if left out.
 """
