@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from policies.examples import example
 from researcher.strategies import Scaffold, Update
 from tests.support.studies import modules_of
 
@@ -54,6 +55,12 @@ def test_each_folder_is_whole_and_says_nothing_twice() -> None:
         for module in ("features", "network", "scores", "splits"):
             assert (FOLDER / name / f"{module}.py").resolve() == FOLDER / "study" / f"{module}.py"
         assert (FOLDER / name / "plain.py").resolve() == FOLDER / "study" / "study.py"
+
+
+@pytest.mark.parametrize("name", ["scaffold", "personal/fine_tuning", "personal/per_fedavg", "personal/private_head"])
+def test_the_standard_policy_has_nothing_against_the_code(name: str) -> None:
+    files = {path.name: path.read_text() for path in (FOLDER / name).glob("*.py")}
+    assert example("standard").check_code(files) == []
 
 
 class TestFineTuning:
