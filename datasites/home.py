@@ -27,7 +27,7 @@ class DatasiteHome(Home):
     | state.db | decisions, answered rounds, the privacy ledger and the audit log |
     | datasets/NAME.json | registered tables: source and dictionary |
     | approved/DIGEST/ | the approved bytes of a study, and nothing else |
-    | studies/DIGEST/ | a study's table view, scratch and log |
+    | studies/DIGEST/ | a study's table view, scratch, log, and what it keeps between rounds |
     | noise.json | noise multipliers that were calibrated before |
     | pseudonyms.key | the secret that patients' pseudonyms are made with |
     | quarantine/ | refused messages |

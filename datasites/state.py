@@ -44,6 +44,7 @@ _NEVER_RAN = {  # a round with any other outcome is charged to the privacy budge
     Reason.OUT_OF_ORDER,
     Reason.BAD_MESSAGE,
     Reason.BUDGET,
+    Reason.KEPT,
 }
 # outcomes that the study's code has no say in
 NOT_THE_CODES = {"released", Reason.STOPPED, Reason.TABLE, Reason.HOSPITAL} | _NEVER_RAN
@@ -59,6 +60,8 @@ CREATE TABLE IF NOT EXISTS rounds (
 CREATE TABLE IF NOT EXISTS excerpts (
     study TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (study, number)) STRICT;
+CREATE TABLE IF NOT EXISTS kept (
+    entry INTEGER PRIMARY KEY, study TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT) STRICT;
 """
 
 
@@ -74,6 +77,14 @@ class AnsweredRound:
     reply: bytes | None
     answered_at: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class KeptRow:
+    """`digest`: of what round `number` left for the next one; None once it was removed for good."""
+
+    number: int
+    digest: str | None
 
 
 class State:
@@ -152,8 +163,12 @@ class State:
 
     # rounds
 
-    def record_answer(self, study: str, answer: AnsweredRound) -> None:
-        """Raises sqlite3.IntegrityError when the round has an answer already."""
+    def record_answer(self, study: str, answer: AnsweredRound, kept: str | None = None) -> None:
+        """Raises sqlite3.IntegrityError when the round has an answer already.
+
+        kept: the digest of what its training left for the study's next round, None where it left nothing. It is not in
+        the audit log, which others read: a digest can tell what a few numbers were.
+        """
         with self.audit.transaction() as db:
             db.execute(
                 "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
@@ -173,6 +188,8 @@ class State:
                 "UPDATE rounds SET reply = NULL WHERE study = ? AND number <= ? AND posted = 1 AND reply IS NOT NULL",
                 (study, answer.number - _KEEP_REPLIES),
             )
+            if kept is not None:
+                db.execute("INSERT INTO kept (study, number, digest) VALUES (?, ?, ?)", (study, answer.number, kept))
             self._note_answer(study, answer)
             self.ledger.settle_answered(study, answer.number, ran=answer.outcome not in _NEVER_RAN)
 
@@ -185,6 +202,17 @@ class State:
         else:
             kind = Kind.RUN_FAILED if answer.outcome in _RAN else Kind.REFUSED
             self.audit.add(kind, reason=answer.outcome, **fields)
+
+    def kept(self, study: str) -> KeptRow | None:
+        """What stands for what the study keeps here; None where it never kept anything."""
+        query = "SELECT number, digest FROM kept WHERE study = ? ORDER BY entry DESC LIMIT 1"
+        rows = self.audit.rows(query, study)
+        return KeptRow(*rows[0]) if rows else None
+
+    def end_kept(self, study: str) -> None:
+        """Notes that what the study kept is to be removed: no later round is given anything, nor runs."""
+        with self.audit.transaction() as db:
+            db.execute("INSERT INTO kept (study, number, digest) VALUES (?, ?, NULL)", (study, self.last_round(study)))
 
     def mark_posted(self, study: str, number: int) -> None:
         with self.audit.transaction() as db:

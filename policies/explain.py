@@ -65,7 +65,18 @@ def _running(running: Running) -> list[str]:
         "" if len(set(running.tiers)) == len(_TIERS) else "There is no other way to run.",
         f"A study may have at most {running.rounds:,} rounds, each of at most {running.minutes_per_round:g} minutes.",
         f"At most {running.megabytes_per_round:g} megabytes may leave in a round.",
+        _kept(running.kept_megabytes),
     ]
+
+
+def _kept(megabytes: float | None) -> str:
+    if megabytes is None:
+        return "Study code keeps nothing at the hospital from one round to the next."
+    return (
+        f"Study code may keep at most {megabytes:g} megabytes at the hospital from one of its rounds to the next. They "
+        "do not leave by themselves, but what later rounds send may depend on them; they are removed when the study "
+        "ends."
+    )
 
 
 def _code(code: Code) -> list[str]:

@@ -69,7 +69,10 @@ class Policy(Section):
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of what it says; comments and layout do not count."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        said = self.model_dump(mode="json")
+        if said["running"]["kept_megabytes"] is None:  # as from before there was this entry
+            del said["running"]["kept_megabytes"]
+        content = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
     def check(self, request: StudyRequest) -> list[Violation]:

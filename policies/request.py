@@ -18,7 +18,8 @@ class StudyRequest:
     """One study at one hospital. What is not known is left at its default, and is refused wherever a rule asks for it.
 
     pseudonyms: whether the code sees which rows belong to one patient. patients: in the hospital's table.
-    max_bytes: of one round's result. evaluate_arrays: shapes. files: text by path.
+    max_bytes: of one round's result. kept_bytes: of what stays at the hospital for the study's next round.
+    evaluate_arrays: shapes. files: text by path.
     rounds_asked: as the study says, where the owner allows only `rounds`. events: all that a study of the private tier
     releases.
     protections: "secure_aggregation", "gate_noise": what this hospital will really apply to the study's results.
@@ -44,6 +45,7 @@ class StudyRequest:
     pseudonyms: bool = True
     patients: int | None = None
     rounds_asked: int = 0
+    kept_bytes: int = 0
     events: tuple[Event, ...] = ()
     protections: frozenset[str] = frozenset()
     approved_digests: frozenset[str] = field(default=frozenset(), repr=False)

@@ -15,7 +15,7 @@ from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
 from researcher.result import Result
 from researcher.rounds import Rounds
-from researcher.strategies import FedAvg, Strategy
+from researcher.strategies import FedAvg, Scaffold, Strategy
 from researcher.study import Study
 from researcher.submission import Submission
 
@@ -38,6 +38,7 @@ __all__ = [
     "Result",
     "RoundFailed",
     "Rounds",
+    "Scaffold",
     "Strategy",
     "Study",
     "StudyFailed",

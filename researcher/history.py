@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from policies.errors import InvalidInput
 from researcher.exchange import Answer
 from researcher.metrics import SCORE_HISTOGRAM, federated_auc, weighted_mean
 
@@ -78,6 +80,19 @@ class History:
             r["hospital"]: r["histogram"] for r in self._records if r["evaluated_round"] == last and r["histogram"]
         }
         return [np.asarray(histogram, np.int64) for histogram in newest.values()]
+
+    def per_hospital(self, metric: str, number: int | None = None) -> pd.Series[float]:
+        """A metric of the state after `number` rounds (the newest evaluated one, when left out) by hospital; NaN where
+        the hospital did not report it. Raises InvalidInput when no hospital did."""
+        number = max(self._evaluated_rounds(), default=0) if number is None else number
+        found = {
+            self._label(r["hospital"]): r["evaluate"]["metrics"].get(metric, math.nan)
+            for r in self._records
+            if r["evaluated_round"] == number and r["evaluate"]
+        }
+        if not any(value == value for value in found.values()):
+            raise InvalidInput(f"No hospital reported {metric!r} of the state after {number} rounds.", "See hospitals.")
+        return pd.Series(found, name=metric, dtype=float).rename_axis("hospital").sort_index()
 
     def _evaluated_rounds(self) -> list[int]:
         return sorted({r["evaluated_round"] for r in self._records if r["evaluate"]})

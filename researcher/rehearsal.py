@@ -66,7 +66,9 @@ class Rehearsal:
         if self.cost:
             return str(self.table.to_html(index=False)) + size + f"<p>{self.cost}</p>"
         where = f"<p>Rehearsed in: {self.sandbox}; hospitals use bubblewrap or Landlock.</p>"
-        return str(self.table.to_html(index=False)) + size + where
+        stays = self.contract.kept_bytes
+        kept = f"<p>Kept at each hospital between rounds: {stays:,} bytes.</p>" if stays else ""
+        return str(self.table.to_html(index=False)) + size + kept + where
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,10 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     contract: OutputContract | None = None
     initial: Arrays | None = None
     for dataset in datasets:
-        initial, fitted, evaluated = _run(study, dataset, initial)
+        initial, calls = _run(study, dataset, initial)
+        fitted, evaluated = calls[-2:]
         contract = contract or _contract(initial, fitted.outcome, evaluated.outcome)
-        for call in (fitted, evaluated):
+        for call in calls:
             _pass_gate(dataset, call, contract)
         rows.append(_row(dataset, fitted, evaluated))
         twins.append(_twin(dataset, fitted, evaluated))
@@ -104,7 +107,7 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     return Rehearsal(study, fingerprint, contract, initial, pd.DataFrame(rows), report)
 
 
-def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays, _Call, _Call]:
+def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays, list[_Call]]:
     with tempfile.TemporaryDirectory(prefix="wardround-rehearsal-") as scratch:
         root = Path(scratch)
         for path, data in study.files().items():
@@ -121,7 +124,9 @@ def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays
             ) from None
 
 
-def _calls(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, _Call, _Call]:
+def _calls(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, list[_Call]]:
+    """The initial state; and fit and evaluate, the last two calls. What keeps arrays at the hospital is called for two
+    rounds: in the first there are none yet, in the second those of the first."""
     limits = Limits(seconds_per_round=study.seconds_per_round)
     config = dict(study.config)
     with Worker.start(
@@ -136,13 +141,20 @@ def _calls(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, _C
             raise InvalidInput(f"study.py does not define {', '.join(sorted(missing))}.")
         if initial is None:
             initial = _call(worker, "initialize", {}, {**config, "round": 0}).outcome.parameters
-        fitted = _call(worker, "fit", initial, {**config, "round": 1})
-        return initial, fitted, _call(worker, "evaluate", fitted.outcome.parameters, {**config, "round": 1})
+        first = {**config, "round": 1}
+        calls = [_call(worker, "fit", initial, first)]
+        if calls[0].outcome.kept:
+            second, left = {**config, "round": 2}, calls[0].outcome
+            calls.insert(0, _call(worker, "evaluate", initial, first))
+            calls.append(_call(worker, "fit", left.parameters, second, left.kept))
+            left = calls[-1].outcome
+            return initial, [*calls, _call(worker, "evaluate", left.parameters, second, left.kept)]
+        return initial, [*calls, _call(worker, "evaluate", calls[0].outcome.parameters, first)]
 
 
-def _call(worker: Worker, task: Task, parameters: Arrays, config: dict[str, Any]) -> _Call:
+def _call(worker: Worker, task: Task, parameters: Arrays, config: dict[str, Any], kept: Arrays | None = None) -> _Call:
     began = time.perf_counter()
-    frame = worker.call(task, parameters, config)
+    frame = worker.call(task, parameters, config, kept=kept or {})
     try:
         return _Call(task, frame, decode_result(task, frame), time.perf_counter() - began)
     except InvalidInput as problem:
@@ -166,6 +178,7 @@ def _contract(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputCon
         fit_metrics=tuple(sorted(fitted.metrics)),
         evaluate_metrics=tuple(sorted(evaluated.metrics)),
         evaluate_arrays=describe_arrays(evaluated.arrays),
+        kept=describe_arrays(fitted.kept),
     )
 
 

@@ -44,6 +44,14 @@ class Result:
         """Of the last evaluated state, over the union of all hospitals' test patients."""
         return self.history.last_auc()
 
+    def per_hospital(self, metric: str = "auc", round: int | None = None) -> pd.Series[float]:
+        """A metric at each hospital, of the last evaluated state or the one after `round` rounds.
+
+        To hold methods against each other: `pd.DataFrame({"global": a.per_hospital(), "personal": b.per_hospital()})`.
+        Raises InvalidInput when no hospital reported it.
+        """
+        return self.history.per_hospital(metric, round)
+
     def plot(self, references: Mapping[str, float] | None = None, path: str | Path | None = None) -> Plot:
         """AUC by round, federated and for each hospital; `references` are drawn as level lines. Saved to `path`."""
         figure = plot_rounds(self.history, self.strategy, references or {})

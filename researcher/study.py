@@ -23,7 +23,9 @@ class Study:
     """A study to be rehearsed, submitted and run.
 
     code: a folder with a `study.py` that defines `initialize(config)`, `fit(parameters, table, config)` and
-    `evaluate(parameters, table, config)`; everything in the folder is part of what the data owner reads.
+    `evaluate(parameters, table, config)`; everything in the folder is part of what the data owner reads. Where `fit`
+    returns a fourth value, a dictionary of arrays, these stay at the hospital, and the next round's `fit` and
+    `evaluate` get them if they have an argument `kept`; it is empty before the first.
     repetition: the very same work may be asked for again, as number 2, 3, ...; a hospital's policy can let it pass
     without a person, if not a byte differs from what a person approved there.
     columns: what the code may see, in this order; all columns of the dictionary when left out.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from datasites.agent.admission import Admission, RoundRefused
+from datasites.agent.kept import Kept
 from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.audit.entry import Kind
@@ -43,11 +44,14 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Answer:
+    """`kept`: what the round leaves here for the next one."""
+
     plaintext: bytes
     outcome: str  # "released" or a reason's code
     fit: bool
     evaluate: bool
     seconds: float
+    kept: Arrays
 
 
 class RoundRunner:
@@ -58,6 +62,7 @@ class RoundRunner:
         bench: Workbench,
         admission: Admission,
         spending: Spending,
+        kept: Kept,
         hospital: str,
         audit: AuditLog,
         stopping: Callable[[], bool],
@@ -65,6 +70,7 @@ class RoundRunner:
         self._bench = bench
         self._admission = admission
         self._spending = spending
+        self._kept = kept
         self._audit = audit
         self._hospital = hospital
         self._stopping = stopping
@@ -80,12 +86,13 @@ class RoundRunner:
         try:
             request, parameters = self._read(number, plaintext, in_order)
             self._admission.check(request.fit)
+            kept = self._left_before(number)
             noise = self._spending.reserve(request, request_digest(plaintext))
             self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
-            evaluated = self._run("evaluate", number, parameters) if request.evaluate else None
+            evaluated = self._run("evaluate", number, parameters, kept) if request.evaluate else None
             spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
             if request.fit:
-                fitted = self._trained(number, parameters, spent, noise)
+                fitted = self._trained(number, parameters, kept, spent, noise)
         except RoundRefused as refused:
             reason, fitted, evaluated = refused.reason, None, None
             log.warning("study %s round %d: %s", self._study[:12], number, reason.text)
@@ -110,7 +117,16 @@ class RoundRunner:
             fit=bool(request and request.fit),
             evaluate=bool(request and request.evaluate),
             seconds=seconds,
+            kept=fitted.kept if fitted else {},
         )
+
+    def _left_before(self, number: int) -> Arrays:
+        """What the study's last round left here. Raises RoundRefused, before anything is paid for."""
+        try:
+            return self._kept.load()
+        except Refused as problem:
+            log.error("study %s round %d: %s", self._study[:12], number, problem)
+            raise RoundRefused(Reason.KEPT) from None
 
     def _read(self, number: int, plaintext: bytes, in_order: bool) -> tuple[RoundRequest, Arrays]:
         try:
@@ -125,13 +141,14 @@ class RoundRunner:
             raise RoundRefused(Reason.BAD_MESSAGE)
         return request, parameters
 
-    def _trained(self, number: int, parameters: Arrays, spent: int, noise: float | None) -> Outcome:
+    def _trained(self, number: int, parameters: Arrays, kept: Arrays, spent: int, noise: float | None) -> Outcome:
         """What the gate lets out of training. Raises RoundRefused.
 
         With gate noise, a failure that the code has a say in gives noise alone: that it failed may tell of a patient.
+        Then nothing new is kept, and the next round is given what this one was.
         """
         try:
-            return self._run("fit", number, parameters, spent, noise)
+            return self._run("fit", number, parameters, kept, spent, noise)
         except RoundRefused as refused:
             if noise is None or refused.reason in NOT_THE_CODES:
                 raise
@@ -142,10 +159,12 @@ class RoundRunner:
             raise RoundRefused(verdict.reason or Reason.HOSPITAL)
         return verdict.released
 
-    def _run(self, task: Task, number: int, parameters: Arrays, spent: int = 0, noise: float | None = None) -> Outcome:
+    def _run(
+        self, task: Task, number: int, parameters: Arrays, kept: Arrays, spent: int = 0, noise: float | None = None
+    ) -> Outcome:
         """One function of the study, and what the gate lets out of its result. Raises RoundRefused."""
         with self._failures(number):
-            frame = self._bench.call(task, parameters, number, self._must_stop)
+            frame = self._bench.call(task, parameters, number, self._must_stop, kept)
             verdict = self._judge(task, number, frame, parameters, spent, noise)
         if verdict.released is None:
             self._hold(task, number, frame, verdict, told=noise is None)

@@ -12,6 +12,7 @@ import threading
 import time
 
 from datasites.agent.admission import Admission
+from datasites.agent.kept import Kept
 from datasites.agent.rounds import Interrupted, RoundRunner
 from datasites.agent.spending import Spending
 from datasites.agent.trouble import PASSING, Trouble
@@ -22,6 +23,7 @@ from datasites.state import AnsweredRound, State, now
 from datasites.wire import keys, quarantine
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.reasons import Reason
 from datasites.wire.rounds import is_addressed, request_digest
 from datasites.wire.store import Store
 from policies.errors import Refused, Unavailable, WardroundError
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 _QUICK_SECONDS = 0.002  # first wait between two looks; grows up to the longest while nothing comes
 _GROWTH = 1.2
 _IN_USE_SECONDS = 2.0
+_ENDED = (Reason.REVOKED, Reason.EXPIRED, Reason.NOT_APPROVED)  # a policy that forbids it may allow it again
 
 
 class StudySession(threading.Thread):
@@ -54,7 +57,10 @@ class StudySession(threading.Thread):
         watch = PolicyWatch(bench.home, state, bench.manifest)
         self.admission = Admission(state, self.study, identity.public, watch.refusal)
         spending = Spending(bench.home, state.ledger, bench.manifest)
-        self._runner = RoundRunner(bench, self.admission, spending, identity.email, state.audit, self._ending.is_set)
+        self._kept = Kept(bench.folder, state, bench.manifest)
+        self._runner = RoundRunner(
+            bench, self.admission, spending, self._kept, identity.email, state.audit, self._ending.is_set
+        )
         self._box = keys.rounds_down(self.study, identity.email)
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))
         self._put_aside: set[tuple[str, str]] = set()  # names and versions
@@ -77,10 +83,13 @@ class StudySession(threading.Thread):
                 try:
                     if leftovers:
                         self._post_leftovers()
+                        self._kept.tidy()
                         leftovers = False
                     wait = _QUICK_SECONDS if self._look() else min(wait * _GROWTH, self._longest_wait)
                     if self.closed.is_set():
                         self._bench.clear()
+                        if self.admission.refusal() in _ENDED:
+                            self._kept.end()
                     else:
                         self._bench.stop_if_idle()
                     trouble.over()
@@ -156,7 +165,7 @@ class StudySession(threading.Thread):
             answered_at=now().isoformat(),
             seconds=answer.seconds,
         )
-        self._state.record_answer(self.study, row)
+        self._kept.commit(row, answer.kept)
         self._post(row)
         self._answered = time.monotonic()
 

@@ -44,14 +44,19 @@ class Workbench:
         self._cohort: Cohort | None = None
         self._used_at = 0.0
 
-    def call(self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool]) -> bytes:
-        """Runs `fit` or `evaluate`; the frame that comes back is for the gate. Raises WorkerFailed; after all but
-        code_error the process is gone. Raises Refused when the approved copy is no longer what was approved."""
+    def call(
+        self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool], kept: Arrays
+    ) -> bytes:
+        """Runs `fit` or `evaluate`; the frame that comes back is for the gate. kept: what the last round left.
+
+        Raises WorkerFailed; after all but code_error the process is gone. Raises Refused when the approved copy is no
+        longer what was approved.
+        """
         code = self._code()  # each call imports it anew from the disk
         worker = self._worker or self._start(code)
         config = {**self.manifest.config, "round": round_number}
         try:
-            return worker.call(task, parameters, config, should_stop)
+            return worker.call(task, parameters, config, should_stop, kept)
         except WorkerFailed as failure:
             if failure.code is not Code.CODE_ERROR:
                 self.stop()

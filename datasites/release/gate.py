@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from datasites.release.examine import Verdict
-from datasites.release.layout import released_bytes
+from datasites.release.layout import released_bytes, written_bytes
 from datasites.release.noise import noised
 from datasites.release.terms import Terms
 from datasites.release.words import READY, REASON_BYTES, decode_verdict
@@ -106,7 +107,7 @@ class Gate:
         if self._stopped:
             raise GateFailed("The gate has been stopped.")
         patience = Patience(_SECONDS, should_stop, self._is_gone)
-        most = max(REASON_BYTES, released_bytes(task, terms.contract)) + 1
+        most = max(REASON_BYTES, written_bytes(task, terms.contract)) + 1
         state = pack({}, sent) if terms.noise is None and terms.clip is not None else b""
         header = json.dumps({"task": task, "spent": spent}).encode()
         try:
@@ -157,5 +158,7 @@ def covered(outcome: Outcome | None, sent: Arrays, terms: Terms) -> Verdict:
         return Verdict(None, Reason.CONTRACT, ("the state that was sent is not the contract's",))
     if terms.rules and released_bytes("fit", terms.contract) > terms.rules.bytes_per_round:
         return Verdict(None, Reason.OUTPUTS, ("the model has more bytes than may leave in a round",))
-    came = outcome.parameters if outcome else None
-    return Verdict(noised(came, sent, terms.clip, terms.noise, SecureRandom.fresh()))
+    if outcome is None:
+        return Verdict(noised(None, sent, terms.clip, terms.noise, SecureRandom.fresh()))
+    covered_ = noised(outcome.parameters, sent, terms.clip, terms.noise, SecureRandom.fresh())
+    return Verdict(replace(covered_, kept=outcome.kept))  # it does not leave, so it needs no noise

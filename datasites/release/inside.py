@@ -55,18 +55,21 @@ def _practise() -> None:
         fit_metrics=("loss",),
         evaluate_metrics=("loss",),
         evaluate_arrays={"c": ArraySpec(shape=(1, 2), dtype="int64")},
+        kept={"k": ArraySpec(shape=(2,), dtype="float32")},
     )
     release = {"metrics": ["loss"], "arrays": {"c": [1, 2]}, "min_cohort": 1, "min_cell": 5, "decimals": 2}
     rules = {
         "release": {**release, "secure_aggregation": False, "max_update_norm": 1.0},
         "bytes_per_round": 1000,
+        "kept_bytes": 1000,
         "min_patients": 1,
         "cohort": {"rows": 9, "patients": 9},
         "rounding_key": "0" * 64,
     }
     terms = Terms.parse(json.dumps({"contract": contract.model_dump(mode="json"), "rules": rules}).encode())
     state = {"w": np.zeros(2, np.float32)}
-    fitted, evaluated = (state, 3, {"loss": 0.5}), (3, {"loss": 0.5, "c": np.array([[1, 2]])})
+    kept = {"k": np.zeros(2, np.float32)}
+    fitted, evaluated = (state, 3, {"loss": 0.5}, kept), (3, {"loss": 0.5, "c": np.array([[1, 2]])})
     for frame in (encode_result("fit", fitted), encode_result("fit", (state, 3, {"x": 1.0})), b"", pack({}, {})):
         encode_verdict("fit", examine("fit", frame, state, 0, terms), contract)
     verdict = examine("evaluate", encode_result("evaluate", evaluated), {}, 0, terms)

@@ -5,6 +5,10 @@ scaled down to the policy's `max_update_norm` C where it is longer, and to each 
 deviation `gate_noise` * C is added. Whatever the table holds, the update lies within C of nothing at all, so two tables
 give updates at most 2C apart: one round is one event of `policies.privacy.gate_noise`, by hospital.
 
+What a study keeps here between rounds does not change that. It is a function of the table and of earlier releases, so
+round by round, given those, the update still is one, within C whatever it is: adaptive composition, which is what the
+ledger reckons with, asks for no more (docs/limits.md).
+
 Everything else that code could speak through is a constant: arrays of whole numbers leave as they were sent, the number
 of examples is 1, and there are no metrics. A result that may not leave counts as an update of zeros.
 
@@ -25,7 +29,7 @@ from datasites.wire.arrays import Arrays
 
 def noised(came: Arrays | None, sent: Arrays, clip: float, noise: float, random: SecureRandom) -> Outcome:
     """What may leave of the parameters in `came`, which have the names and shapes of `sent`; None stands for a result
-    that may not leave. clip: C. noise: as a multiple of C."""
+    that may not leave. clip: C. noise: as a multiple of C. Nothing is kept."""
     total = clipped(update(came, sent), clip) if came is not None else np.zeros(_size(sent))
     return Outcome(_moved(sent, noisy_sum(total, clip, noise, random)), EXAMPLES, {})
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -22,7 +23,7 @@ _DRAW = 8  # bytes; the remainder of so large a number is as good as uniform
 
 
 def rounded(outcome: Outcome, rules: Rules) -> Outcome:
-    """The same result, as it may leave. The model itself is not touched."""
+    """The same result, as it may leave. Neither the model nor what is kept is touched."""
     release = rules.release
     metrics = {name: round(value, release.decimals) + _NO_SIGN for name, value in outcome.metrics.items()}
     key = bytes.fromhex(rules.rounding_key)
@@ -32,7 +33,8 @@ def rounded(outcome: Outcome, rules: Rules) -> Outcome:
         else round_counts(name, table, release.min_cell, key)
         for name, table in outcome.arrays.items()
     }
-    return Outcome(outcome.parameters, EXAMPLES if release.hide_counts else outcome.num_examples, metrics, arrays)
+    told = EXAMPLES if release.hide_counts else outcome.num_examples
+    return replace(outcome, num_examples=told, metrics=metrics, arrays=arrays)
 
 
 def round_averages(table: Table, decimals: int) -> Table:

@@ -28,6 +28,7 @@ class Rules(Frozen):
 
     release: Release
     bytes_per_round: Annotated[int, Field(ge=0)]
+    kept_bytes: Annotated[int, Field(ge=0)]
     min_patients: Annotated[int, Field(ge=1)]
     cohort: Cohort
     rounding_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -64,6 +65,7 @@ def terms_of(manifest: Manifest, policy: Policy, cohort: Cohort, secret: bytes) 
     rules = Rules(
         release=policy.release,
         bytes_per_round=policy.running.bytes_per_round,
+        kept_bytes=policy.running.kept_bytes,
         min_patients=policy.data.min_patients,
         cohort=cohort,
         rounding_key=hmac.digest(secret, _ROUNDING + manifest.digest.encode(), "sha256").hex(),

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from datasites.runner.command import STUDY_MODULE, TRAINING_FILE, has_code
@@ -19,8 +19,8 @@ from datasites.runner.launch import kill, spawn
 from datasites.runner.limits import Limits
 from datasites.runner.replies import Task, decode_ready, failure
 from datasites.runner.sandbox.base import Sandbox
+from datasites.runner.tasks import encode_call
 from datasites.runner.waiting import Patience
-from datasites.wire.arrays import pack
 from policies.errors import InvalidInput
 
 _MAX_READY = 64 * 1024
@@ -76,16 +76,18 @@ class Worker:
         parameters: Mapping[str, Any],
         config: Mapping[str, Any],
         should_stop: Callable[[], bool] | None = None,
+        kept: Mapping[str, Any] = MappingProxyType({}),
     ) -> bytes:
         """Runs one function of the study. Returns the frame of its result, unread: see `replies.decode_result`.
 
-        `config` holds JSON values. `should_stop` is asked about every 0.2 s; True kills the worker (a revocation).
+        `config` holds JSON values; `kept` is what the study's last training here left. `should_stop` is asked about
+        every 0.2 s; True kills the worker (a revocation).
         Raises InvalidInput, leaving the worker as it is, when the study lacks the function or the input cannot be
         sent; WorkerFailed otherwise, after which it is dead unless the code is CODE_ERROR.
         """
         if self._stopped:
             raise WorkerFailed(Code.DIED, self._log)
-        message = self._message(task, parameters, config)
+        message = self._message(task, parameters, config, kept)
         with self._failures():
             if has_input(self._replies):  # an answer to no question: from here on replies could be out of step
                 raise WorkerFailed(Code.BAD_OUTPUT)
@@ -113,11 +115,13 @@ class Worker:
     ) -> None:
         self.stop()
 
-    def _message(self, task: Task, parameters: Mapping[str, Any], config: Mapping[str, Any]) -> bytes:
+    def _message(
+        self, task: Task, parameters: Mapping[str, Any], config: Mapping[str, Any], kept: Mapping[str, Any]
+    ) -> bytes:
         if task not in self.functions:
             raise InvalidInput(f"The study has no function {task!r}.", f"Define it in {STUDY_MODULE}.py.")
         try:
-            return pack({"task": task, "config": dict(config)}, parameters)
+            return encode_call(task, parameters, config, kept)
         except (TypeError, ValueError):
             raise InvalidInput("The configuration holds what JSON cannot.", "Use text, numbers and lists.") from None
 

@@ -21,7 +21,7 @@ from policies.errors import InvalidInput
 Task = Literal["initialize", "fit", "evaluate"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
-_PARAMETERS, _METRICS = "p/", "m/"  # prefixes that tell the arrays of one frame apart
+_PARAMETERS, _METRICS, _KEPT = "p/", "m/", "k/"  # prefixes that tell the arrays of one frame apart
 _FAILURES = {0x80: Code.CODE_ERROR, 0x81: Code.OUT_OF_MEMORY, 0x82: Code.BAD_OUTPUT}  # what a worker may say itself
 _MAX_NAME = 200
 
@@ -31,13 +31,14 @@ class Outcome:
     """What one call gave.
 
     `num_examples` is 0 for initialize, and `parameters` is empty for evaluate. `arrays` are those metrics that
-    are arrays.
+    are arrays. `kept` is what fit hands to the next round at the same hospital.
     """
 
     parameters: Arrays
     num_examples: int
     metrics: dict[str, float]
     arrays: Arrays = field(default_factory=dict)
+    kept: Arrays = field(default_factory=dict)
 
 
 def encode_ready(tasks: Collection[Task]) -> bytes:
@@ -52,12 +53,12 @@ def encode_error(code: Code) -> bytes:
 
 def encode_result(task: Task, result: Any) -> bytes:
     """The frame for what the study's function returned. Raises InvalidInput when it has not the agreed types."""
-    parameters, num_examples, metrics = _split(task, result)
+    parameters, num_examples, metrics, kept = _split(task, result)
     if not isinstance(num_examples, int | np.integer) or not isinstance(metrics, dict):
         raise InvalidInput(f"{task} must return a whole number of examples, and a dict of metrics.")
     arrays = _prefixed(_METRICS, {name: value for name, value in metrics.items() if isinstance(value, np.ndarray)})
     if task != "evaluate":
-        arrays |= _prefixed(_PARAMETERS, parameters)
+        arrays |= _prefixed(_PARAMETERS, parameters) | _prefixed(_KEPT, kept)
     numbers = {name: _number(value) for name, value in metrics.items() if not isinstance(value, np.ndarray)}
     return pack({"num_examples": int(num_examples), "metrics": numbers}, arrays)
 
@@ -81,7 +82,7 @@ def decode_result(task: Task, frame: bytes) -> Outcome:
     header, arrays = unpack(frame, len(frame))
     num_examples, metrics = header.get("num_examples"), header.get("metrics")
     parameters = _without_prefix(_PARAMETERS, arrays)
-    array_metrics = _without_prefix(_METRICS, arrays)
+    array_metrics, kept = _without_prefix(_METRICS, arrays), _without_prefix(_KEPT, arrays)
     least = 0 if task == "initialize" else 1
     if header.keys() != {"num_examples", "metrics"} or type(num_examples) is not int:
         raise InvalidInput("The reply says other things than a result does.")
@@ -89,19 +90,23 @@ def decode_result(task: Task, frame: bytes) -> Outcome:
         raise InvalidInput("The number of examples is not a count.")
     if not isinstance(metrics, dict) or not all(_is_metric(*item) for item in metrics.items()):
         raise InvalidInput("A metric is not a number with a name.")
-    if len(parameters) + len(array_metrics) != len(arrays) or bool(parameters) == (task == "evaluate"):
+    if len(parameters) + len(array_metrics) + len(kept) != len(arrays) or bool(parameters) == (task == "evaluate"):
         raise InvalidInput("The arrays are not those of this task.")
-    return Outcome(parameters, num_examples, metrics, array_metrics)
+    if kept and task != "fit":
+        raise InvalidInput("Only training keeps arrays for the next round.")
+    return Outcome(parameters, num_examples, metrics, array_metrics, kept)
 
 
-def _split(task: Task, result: Any) -> tuple[Any, Any, Any]:
-    """Parameters, number of examples, metrics."""
+def _split(task: Task, result: Any) -> tuple[Any, Any, Any, Any]:
+    """Parameters, number of examples, metrics, and what is kept."""
     if task == "initialize":
-        return result, 0, {}
-    size = 3 if task == "fit" else 2
-    if not isinstance(result, tuple) or len(result) != size:
-        raise InvalidInput(f"{task} must return a tuple of {size}.")
-    return result if task == "fit" else ({}, *result)
+        return result, 0, {}, {}
+    sizes = {"fit": (3, 4), "evaluate": (2,)}[task]
+    if not isinstance(result, tuple) or len(result) not in sizes:
+        raise InvalidInput(f"{task} must return a tuple of {' or '.join(map(str, sizes))}.")
+    if task == "evaluate":
+        return {}, *result, {}
+    return result if len(result) == 4 else (*result, {})
 
 
 def _number(value: Any) -> float:

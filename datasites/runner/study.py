@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -16,7 +17,7 @@ from datasites.runner import log
 from datasites.runner.command import STUDY_MODULE
 from datasites.runner.errors import Code
 from datasites.runner.replies import TASKS, Task, encode_error, encode_ready, encode_result
-from datasites.wire.arrays import unpack
+from datasites.runner.tasks import decode_call
 
 LOAD = b""  # the task of only importing the code, and telling which functions it has
 _ERRORS = {code: encode_error(code) for code in Code}  # made now: there may be no memory for it then
@@ -57,10 +58,12 @@ class Study(Answering):
         return encode_ready([task for task in TASKS if callable(getattr(module, task, None))])
 
     def _run(self, task: bytes) -> bytes:
-        header, parameters = unpack(task, len(task))
-        name, config = header["task"], header["config"]
-        function: Callable[..., Any] = getattr(self._import(), name)
-        return encode(name, function(config) if name == "initialize" else function(parameters, self._table, config))
+        call = decode_call(task)
+        function: Callable[..., Any] = getattr(self._import(), call.task)
+        if call.task == "initialize":
+            return encode(call.task, function(call.config))
+        given = {"kept": call.kept} if _takes_kept(function) else {}
+        return encode(call.task, function(call.parameters, self._table, call.config, **given))
 
     def _import(self) -> ModuleType:
         """The one file, whatever else there is that Python would take for a module of this name."""
@@ -80,6 +83,14 @@ def encode(task: Task, result: Any) -> bytes:
     except Exception as error:  # whatever objects the study returned, their methods may raise anything
         log.write_traceback(error)
         return _ERRORS[Code.OUT_OF_MEMORY if isinstance(error, MemoryError) else Code.BAD_OUTPUT]
+
+
+def _takes_kept(function: Callable[..., Any]) -> bool:
+    """Whether it asks, by an argument of that name, for what the last round left."""
+    try:
+        return "kept" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # something callable that Python cannot look into
+        return False
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -10,8 +10,8 @@ import pandas as pd
 from datasites.runner.command import TRAINING_FILE
 from datasites.runner.replies import encode_ready
 from datasites.runner.study import Answering, encode
+from datasites.runner.tasks import decode_call
 from datasites.training.private.study import trusted
-from datasites.wire.arrays import unpack
 from policies.errors import InvalidInput
 
 
@@ -26,9 +26,9 @@ class Trusted(Answering):
         return encode_ready(self._study.tasks)
 
     def _run(self, task: bytes) -> bytes:
-        header, parameters = unpack(task, len(task))
-        if header["task"] == "fit":
-            return encode("fit", self._study.fit(parameters))
-        if header["task"] == "evaluate":
-            return encode("evaluate", self._study.evaluate(parameters))
+        call = decode_call(task)
+        if call.task == "fit":
+            return encode("fit", self._study.fit(call.parameters))
+        if call.task == "evaluate":
+            return encode("evaluate", self._study.evaluate(call.parameters))
         raise InvalidInput("The hospital's own training has no such task.")

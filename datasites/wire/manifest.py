@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from datasites.wire.arrays import ALLOWED_DTYPES
 from datasites.wire.canonical import canonical_json, sha256
@@ -47,18 +47,35 @@ class ArraySpec(Frozen):
 
 
 class OutputContract(Frozen):
-    """Everything that may leave the hospital in one round, fixed by the rehearsal."""
+    """Everything that may leave the hospital in one round, fixed by the rehearsal.
+
+    kept: arrays that training hands to the study's next round at the same hospital. They do not leave.
+    """
 
     parameters: dict[str, ArraySpec]
     fit_metrics: tuple[str, ...] = Field(strict=False)
     evaluate_metrics: tuple[str, ...] = Field(strict=False)
     evaluate_arrays: dict[str, ArraySpec]
+    kept: dict[str, ArraySpec] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study that keeps nothing has the canonical form, and so the digest, from before there was `kept`."""
+        content: dict[str, Any] = handler(self)
+        if not self.kept:
+            content.pop("kept", None)
+        return content
 
     @property
     def max_bytes(self) -> int:
         """Worst-case payload of one round: arrays, and eight bytes for each number."""
         arrays = sum(spec.nbytes for spec in (*self.parameters.values(), *self.evaluate_arrays.values()))
         return arrays + 8 * (len(self.fit_metrics) + len(self.evaluate_metrics) + 2)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Payload of what stays at the hospital from round to round."""
+        return sum(spec.nbytes for spec in self.kept.values())
 
 
 class CodeFile(Frozen):

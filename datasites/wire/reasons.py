@@ -32,6 +32,7 @@ class Reason(StrEnum):
     NORM = "norm"
     OUTPUTS = "outputs"
     BUDGET = "budget"
+    KEPT = "kept"
 
     @property
     def text(self) -> str:
@@ -60,7 +61,8 @@ _TEXT = {
     Reason.NORM: "The model moved further in this round than the hospital's policy allows; it stays at the hospital.",
     Reason.OUTPUTS: "The result holds what the hospital's policy does not let out; it stays at the hospital.",
     Reason.BUDGET: "The privacy budget for this table does not allow this round.",
+    Reason.KEPT: "What the study kept at this hospital between rounds is there no more. Ask again as a new repetition.",
 }
 
 # after these the hospital takes no further part in the study
-FINAL = frozenset({Reason.REVOKED, Reason.EXPIRED, Reason.ROUNDS_USED, Reason.NOT_APPROVED, Reason.POLICY})
+FINAL = frozenset({Reason.REVOKED, Reason.EXPIRED, Reason.ROUNDS_USED, Reason.NOT_APPROVED, Reason.POLICY, Reason.KEPT})

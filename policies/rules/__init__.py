@@ -5,6 +5,7 @@ from policies.rules import (
     cohort,
     columns,
     imports,
+    kept,
     outputs,
     privacy,
     protections,
@@ -19,7 +20,20 @@ from policies.rules.base import Rule, Violation
 
 ON_REQUEST: tuple[Rule, ...] = tuple(
     module.check
-    for module in (researchers, purposes, columns, cohort, tiers, rounds, runtime, size, outputs, protections, privacy)
+    for module in (
+        researchers,
+        purposes,
+        columns,
+        cohort,
+        tiers,
+        rounds,
+        runtime,
+        size,
+        kept,
+        outputs,
+        protections,
+        privacy,
+    )
 )
 ON_CODE = (imports.judge, calls.judge)
 
@@ -33,6 +47,7 @@ RULES: dict[str, str] = {
     "rounds": "how often it runs",
     "runtime": "how long a round takes",
     "size": "how many bytes leave in a round, and the configuration's length",
+    "kept": "what it keeps at the hospital between rounds",
     "outputs": "which metrics and tables of counts leave",
     "protections": "secure aggregation and noise, where demanded",
     "privacy": "what all of it costs in privacy, where there is noise",

@@ -2,5 +2,6 @@
 
 from researcher.strategies.base import Aggregation, Strategy, Update
 from researcher.strategies.fedavg import FedAvg
+from researcher.strategies.scaffold import Scaffold
 
-__all__ = ["Aggregation", "FedAvg", "Strategy", "Update"]
+__all__ = ["Aggregation", "FedAvg", "Scaffold", "Strategy", "Update"]

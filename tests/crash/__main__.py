@@ -23,7 +23,7 @@ from rich.table import Table
 from syft.sync.version.version_info import VersionInfo
 
 from datasites.runner.sandbox.choose import default_sandbox
-from tests.crash import pieces, synced
+from tests.crash import kept, pieces, synced
 from tests.crash.section import DOUBLED, HALF, LOST, MESS, Problem, hold
 from tests.crash.storm import Storm
 
@@ -64,7 +64,7 @@ def main() -> int:
 def _sections(root: Path, given: argparse.Namespace, table: Table, problems: Counter[Problem]) -> int:
     """Every line of every critical section; returns how many kills there were."""
     kills, dice = 0, random.Random(given.seed)
-    parts = [(section, given.lines) for section in pieces.SECTIONS]
+    parts = [(section, given.lines) for section in (*pieces.SECTIONS, *kept.SECTIONS)]
     parts += [(section, given.synced) for section in synced.SECTIONS if given.synced]
     for section, most in parts:
         outcome = None

@@ -130,7 +130,7 @@ def _answers(folder: Path, final: bool) -> list[Problem]:
 
 
 @cache
-def _manifest() -> tuple[Manifest, dict[str, bytes]]:
+def study_manifest() -> tuple[Manifest, dict[str, bytes]]:
     files = {"study.py": b"x = 1\n" * 50, "part/other.py": b"y = 2\n"}
     outputs = OutputContract(parameters={}, fit_metrics=(), evaluate_metrics=(), evaluate_arrays={})
     manifest = Manifest(
@@ -150,13 +150,13 @@ def _manifest() -> tuple[Manifest, dict[str, bytes]]:
 
 
 def _keep(folder: Path) -> None:
-    manifest, files = _manifest()
+    manifest, files = study_manifest()
     Vault(folder / "approved").keep(manifest, sign_manifest(manifest, _keys(folder, ADA)), files)
     say(folder, "kept")
 
 
 def _kept(folder: Path, final: bool) -> list[Problem]:
-    manifest, _ = _manifest()
+    manifest, _ = study_manifest()
     vault = Vault(folder / "approved")
     if not (vault.folder / manifest.digest).exists():
         return [(LOST, "the approved bytes are not there")] if final or said(folder) else []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,7 +93,10 @@ def _paths(table: dict[str, Any], before: tuple[str, ...] = ()) -> Iterator[tupl
             yield from _paths(value, (*before, name))
 
 
-@pytest.mark.parametrize("path", list(_paths(tomllib.loads(example_text("standard")))))
+LEFT_OFF = ("running", "kept_megabytes")  # a limit that may be left off: then nothing is kept
+
+
+@pytest.mark.parametrize("path", [p for p in _paths(tomllib.loads(example_text("standard"))) if p != LEFT_OFF])
 def test_nothing_is_allowed_by_leaving_it_out(path: tuple[str, ...]) -> None:
     raw = tomllib.loads(example_text("standard"))
     section = raw
@@ -100,6 +105,22 @@ def test_nothing_is_allowed_by_leaving_it_out(path: tuple[str, ...]) -> None:
     del section[path[-1]]
     with pytest.raises(ValueError, match=path[-1]):
         Policy.model_validate(raw)
+
+
+def test_nothing_is_kept_where_the_policy_does_not_speak_of_it() -> None:
+    """And such a policy has the digest from before there was that entry."""
+    raw = tomllib.loads(example_text("standard"))
+    del raw["running"]["kept_megabytes"]
+    policy = Policy.model_validate(raw)
+    assert policy.running.kept_bytes == 0
+    content = policy.model_dump(mode="json")
+    content["running"].pop("kept_megabytes")
+    before = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    assert (
+        policy.digest
+        == hashlib.sha256(before.encode()).hexdigest()
+        != Policy.model_validate({**raw, "running": {**raw["running"], "kept_megabytes": 1.0}}).digest
+    )
 
 
 @pytest.mark.parametrize(

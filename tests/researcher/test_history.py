@@ -5,12 +5,14 @@ from typing import Any
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from datasites.wire.manifest import Manifest, OutputContract, describe_files
+from policies.errors import InvalidInput
 from researcher.history import History
 from researcher.metrics import auc_from_histogram
 from researcher.result import Result
@@ -66,6 +68,19 @@ class TestHistory:
         assert table["hospital"].tolist() == ["North", "South"] * 3
         assert table["problem"].tolist() == ["", "", "", "No answer within 5 seconds.", "", ""]
         assert table["train_loss"].notna().sum() == 5
+
+    def test_a_metric_by_hospital_to_hold_methods_against_each_other(self, history: History) -> None:
+        last = history.per_hospital("auc")
+        table = history.hospitals()
+        rows = table[table["round"] == table["round"].max()].dropna(subset=["auc"]).set_index("hospital")
+        assert last.to_dict() == rows["auc"].to_dict()
+        both = pd.DataFrame({"local": history.per_hospital("auc", 0), "personal": last})
+        assert both.index.tolist() == ["North", "South"]
+        for metric, number in (("recall", None), ("auc", 99)):
+            with pytest.raises(InvalidInput, match="No hospital reported"):
+                history.per_hospital(metric, number)
+        with pytest.raises(InvalidInput, match="No hospital reported"):
+            History([]).per_hospital("auc")
 
     def test_without_histograms_there_is_no_federated_auc(self) -> None:
         history = History([record(1, 0, "a", 0.5, histogram=None)])

@@ -21,6 +21,7 @@ PUBLIC = [
     "Result",
     "RoundFailed",
     "Rounds",
+    "Scaffold",
     "Strategy",
     "Study",
     "StudyFailed",

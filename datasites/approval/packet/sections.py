@@ -11,7 +11,7 @@ from datasites.approval import private
 from datasites.approval.packet.changes import Changes
 from datasites.approval.packet.document import Block, Cell, Code, Diff, Facts, Paragraph, Place, Section, Table, Tone
 from datasites.approval.packet.privacy import costs
-from datasites.approval.packet.summary import duration, summary, total_bytes
+from datasites.approval.packet.summary import duration, kept, summary, total_bytes
 from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
 from datasites.wire.manifest import Manifest, RehearsalReport
@@ -188,6 +188,10 @@ def _outputs(packet: Packet) -> Iterator[Block]:
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]
     yield _table(("Array", "Name", "Shape", "Type", "Bytes"), rows)
     yield Paragraph("Whatever differs from this in name, shape or type stays here.", "quiet")
+    for told in kept(m):
+        yield Paragraph(told)
+        stay = [(name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for name, spec in outputs.kept.items()]
+        yield _table(("Kept here", "Shape", "Type", "Bytes"), stay)
 
 
 def _counted(m: Manifest, policy: Policy | None) -> str:

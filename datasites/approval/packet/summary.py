@@ -24,7 +24,7 @@ NO_GUARANTEE = (
 
 def summary(packet: Packet) -> str:
     m = packet.manifest
-    told = (_what(packet), _how_often(m), _leaves(m), _guarantee(packet))
+    told = (_what(packet), _how_often(m), _leaves(m), *kept(m), _guarantee(packet))
     return " ".join((*told, *_judged(packet)))
 
 
@@ -62,6 +62,18 @@ def _leaves(m: Manifest) -> str:
         f"After each round {_listed(parts)} would leave the hospital, at most {outputs.max_bytes:,} bytes a round and "
         f"{total_bytes(m):,} in all."
     )
+
+
+def kept(m: Manifest) -> list[str]:
+    """What stays at the hospital between rounds; empty where nothing does."""
+    if not m.outputs.kept:
+        return []
+    numbers = sum(_size(spec.shape) for spec in m.outputs.kept.values())
+    return [
+        f"The code keeps {counted(numbers, 'number')} ({m.outputs.kept_bytes:,} bytes) at this hospital between its "
+        f"rounds; they never leave by themselves, but what later rounds send may depend on them. They are removed when "
+        f"the study ends."
+    ]
 
 
 def _judged(packet: Packet) -> list[str]:

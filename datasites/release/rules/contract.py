@@ -1,4 +1,4 @@
-"""Exactly the arrays and metrics that were approved: names, shapes and dtypes."""
+"""Exactly the arrays and metrics that were approved, and those to keep: names, shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def check(result: Result, terms: Terms) -> list[Violation]:
     fit = result.task == "fit"
     found = differences(outcome.parameters, contract.parameters if fit else {})
     found += differences(outcome.arrays, {} if fit else contract.evaluate_arrays)
+    found += [f"kept {text}" for text in differences(outcome.kept, contract.kept if fit else {})]
     metrics = set(contract.fit_metrics if fit else contract.evaluate_metrics)
     # one that is absent is no difference: an AUC, say, may be undefined at a hospital
     found += [f"metric {name!r} is not in the contract" for name in sorted(outcome.metrics.keys() - metrics)]

@@ -13,5 +13,6 @@ from datasites.wire.reasons import Reason
 def check(result: Result, terms: Terms) -> list[Violation]:
     outcome = result.outcome
     found = not_finite({**outcome.parameters, **outcome.arrays})
+    found += [f"kept {text}" for text in not_finite(outcome.kept)]
     found += [f"metric {name!r} is not finite" for name, value in outcome.metrics.items() if not math.isfinite(value)]
     return [Violation(Reason.BAD_OUTPUT, text) for text in found]

@@ -1,4 +1,4 @@
-"""The bytes that may leave in a round, evaluation and training together."""
+"""The bytes that may leave in a round, evaluation and training together; and those that may stay for the next one."""
 
 from __future__ import annotations
 
@@ -13,4 +13,8 @@ def check(result: Result, terms: Terms) -> list[Violation]:
         return []
     most, bytes_ = terms.rules.bytes_per_round, result.spent + released_bytes(result.task, terms.contract)
     text = f"the round would let out {bytes_:,} bytes; at most {most:,} are allowed"
-    return [Violation(Reason.OUTPUTS, text)] if bytes_ > most else []
+    found = [text] if bytes_ > most else []
+    kept, most_kept = terms.contract.kept_bytes, terms.rules.kept_bytes
+    if result.task == "fit" and kept > most_kept:
+        found.append(f"{kept:,} bytes would be kept for the next round; at most {most_kept:,} are allowed")
+    return [Violation(Reason.OUTPUTS, text) for text in found]

@@ -36,7 +36,7 @@ torch.set_num_threads(1)  # the network is small: more threads would only wait f
 
 def initialize(config: dict) -> network.Arrays:
     """Random first parameters, the same for the same seed."""
-    torch.manual_seed(_seed(config))
+    torch.manual_seed(seed_of(config))
     return network.to_arrays(network.build())
 
 
@@ -45,10 +45,10 @@ def fit(parameters: network.Arrays, table: pd.DataFrame, config: dict) -> tuple[
     rows = splits.rows_of("train", table, config["split_seed"])
     if len(rows) < 2:
         raise ValueError("BatchNorm needs at least two training rows.")
-    torch.manual_seed(_seed(config))  # governs the order of rows and dropout
+    torch.manual_seed(seed_of(config))  # governs the order of rows and dropout
     model = network.from_arrays(parameters).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
-    losses = [_step(model, optimizer, x, y) for x, y in _batches(rows, config)]
+    losses = [_step(model, optimizer, x, y) for x, y in batches(rows, config)]
     return network.to_arrays(model), len(rows), {"loss": float(np.mean(losses))}
 
 
@@ -59,7 +59,7 @@ def evaluate(
     rows = splits.rows_of(config.get("evaluate_on", "test"), table, config["split_seed"])
     if rows.empty:
         raise ValueError("No patient of this table is in the chosen split.")
-    x, y = _tensors(rows)
+    x, y = tensors(rows)
     with torch.no_grad():
         logits = network.from_arrays(parameters).eval()(x).squeeze(1)
     probability, label = torch.sigmoid(logits).numpy(), y.numpy()
@@ -73,18 +73,18 @@ def evaluate(
     return len(rows), metrics
 
 
-def _seed(config: dict) -> int:
+def seed_of(config: dict) -> int:
     """Another number each round: otherwise a round of few batches would see the same rows again and again."""
     return config["seed"] * 1_000_003 + config["round"]
 
 
-def _tensors(rows: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
+def tensors(rows: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(features.inputs(rows)), torch.from_numpy(features.labels(rows))
 
 
-def _batches(rows: pd.DataFrame, config: dict) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(rows: pd.DataFrame, config: dict) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Every row once an epoch in random order, 64 at a time; a lone last row is dropped, for BatchNorm needs two."""
-    x, y = _tensors(rows)
+    x, y = tensors(rows)
     epochs = range(config.get("local_epochs", 1))
     batches = (batch for _ in epochs for batch in torch.randperm(len(y)).split(BATCH) if len(batch) > 1)
     for batch in islice(batches, config.get("max_batches")):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datasites.agent.admission import Admission
+from datasites.agent.kept import Kept
 from datasites.agent.rounds import Answer, RoundRunner
 from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
@@ -65,7 +66,14 @@ ROWS = 60
 class Ward:
     """A hospital's side of one approved study: its worker, its gate and its records; the store is left out."""
 
-    def __init__(self, folder: Path, policy: str = POLICY, rounds: int = 1000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        policy: str = POLICY,
+        rounds: int = 1000,
+        code: bytes = CODE,
+        contract: OutputContract = CONTRACT,
+    ) -> None:
         self.home = DatasiteHome(folder)
         self.home.create()
         self.policy(policy)
@@ -80,13 +88,13 @@ class Ward:
             dataset="stays",
             dictionary=dictionary.digest,
             columns=("days", "readmitted"),
-            files=describe_files({"study.py": CODE}),
+            files=describe_files({"study.py": code}),
             config={},
             rounds=rounds,
             seconds_per_round=60,
-            outputs=CONTRACT,
+            outputs=contract,
         )
-        Vault(self.home.approved).keep(self.manifest, "", {"study.py": CODE})
+        Vault(self.home.approved).keep(self.manifest, "", {"study.py": code})
         identity = Identity.create(EMAIL, self.home.keys)
         self.state = State(self.home.state)
         until = now() + timedelta(days=1)
@@ -104,30 +112,31 @@ class Ward:
         # such a study would not be approved, nor run on: here the gate alone must hold
         admission = Admission(self.state, self.manifest.digest, identity.public, lambda _: None)
         spending = Spending(self.home, self.state.ledger, self.manifest)
-        self._runner = RoundRunner(self.bench, admission, spending, EMAIL, self.state.audit, lambda: False)
+        self.kept = Kept(self.bench.folder, self.state, self.manifest)
+        self._runner = RoundRunner(self.bench, admission, spending, self.kept, EMAIL, self.state.audit, lambda: False)
         self._number = 0
 
     def policy(self, text: str) -> None:
         PolicyBook(self.home).put("stays", text)
 
-    def round(self, act: int = 0, evaluate: bool = True) -> Answer:
+    def round(self, act: int = 0, evaluate: bool = True, fit: bool = True) -> Answer:
         """One round of training, and of evaluation."""
         self._number += 1
         study = self.manifest.digest
-        request = RoundRequest(study=study, number=self._number, hospital=EMAIL, evaluate=evaluate, fit=True)
+        request = RoundRequest(study=study, number=self._number, hospital=EMAIL, evaluate=evaluate, fit=fit)
         state = {"w": np.zeros(4, np.float32), "ids": np.zeros(8, np.int64), "act": np.asarray(act)}
         answer = self._runner.answer(self._number, encode_request(request, state), in_order=True)
         row = AnsweredRound(
             number=self._number,
             request=request_digest(encode_request(request, state)),
             outcome=answer.outcome,
-            fit=True,
+            fit=fit,
             evaluate=evaluate,
             reply=answer.plaintext,
             answered_at=now().isoformat(),
             seconds=answer.seconds,
         )
-        self.state.record_answer(study, row)
+        self.kept.commit(row, answer.kept)
         return answer
 
     def honest(self) -> tuple[RoundReply, Arrays, Arrays]:

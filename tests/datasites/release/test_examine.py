@@ -41,6 +41,7 @@ def terms(cohort: Cohort | None = None, **release: Any) -> Terms:
     rules = Rules(
         release=Release(**{**defaults, **release}),
         bytes_per_round=1000,
+        kept_bytes=1000,
         min_patients=20,
         cohort=cohort or Cohort(rows=100, patients=50),
         rounding_key="ab" * 32,

@@ -42,6 +42,7 @@ RULES = Rules(
         gate_noise=NOISE,
     ),
     bytes_per_round=10**6,
+    kept_bytes=1000,
     min_patients=1,
     cohort=Cohort(rows=100, patients=50),
     rounding_key="ab" * 32,

@@ -88,7 +88,9 @@ def test_metrics_and_averages_get_the_policys_decimals_and_the_model_stays() -> 
         metrics=("loss",), arrays={"curve": (2,)}, min_cohort=1, min_cell=5, decimals=3, secure_aggregation=False
     )
     cohort = Cohort(rows=9, patients=9)
-    rules = Rules(release=release, bytes_per_round=1, min_patients=1, cohort=cohort, rounding_key="0" * 64)
+    rules = Rules(
+        release=release, bytes_per_round=1, kept_bytes=0, min_patients=1, cohort=cohort, rounding_key="0" * 64
+    )
     model, curve = {"w": np.array([0.123456])}, {"curve": np.array([0.98765432, -1e-9], np.float32)}
     found = rounded(Outcome(model, 3, {"loss": -1e-9, "auc": 2 / 3}, curve), rules)
     assert found.parameters["w"].tolist() == [0.123456]

@@ -167,6 +167,18 @@ def test_the_contract_says_how_much_can_leave() -> None:
     assert contract.max_bytes == 3 * 2 * 4 + 2 * 10 * 8 + 8 * 4
 
 
+def test_a_study_that_keeps_nothing_has_the_digest_from_before_it_could() -> None:
+    plain = manifest()
+    assert b'"kept"' not in plain.canonical()
+    outputs = fields()["outputs"]
+    keeps = manifest(outputs={**outputs, "kept": {"c": {"shape": [3], "dtype": "float64"}}})
+    assert keeps.digest != plain.digest
+    assert (keeps.outputs.kept_bytes, plain.outputs.kept_bytes) == (24, 0)
+    assert keeps.outputs.max_bytes == plain.outputs.max_bytes
+    assert Manifest.model_validate_json(keeps.canonical()) == keeps
+    assert manifest(outputs={**outputs, "kept": {}}).digest == plain.digest
+
+
 def test_a_signed_manifest_is_its_researchers_only(ada: Identity, stranger: Identity, ward: Identity) -> None:
     signed = manifest()
     signature = sign_manifest(signed, ada)

@@ -118,7 +118,7 @@ class TestFirstSubmission:
     def test_every_rule_of_the_policy_is_told(self, submit: Submit) -> None:
         packet = submit(purpose="Anything")
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
-        assert [row[1] for row in table.rows] == ["allowed"] * 13
+        assert [row[1] for row in table.rows] == ["allowed"] * 14
         packet = submit({"study.py": b"import os\n"}, rounds=2000)
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
         assert "does not allow" in said(packet, "What the policy says")
@@ -138,6 +138,20 @@ class TestFirstSubmission:
         told = said(submit(rehearsal=REHEARSAL), "The rehearsal")
         for part in ("What the researcher reports, on invented rows", "bubblewrap", "1.25 s on 1,600 rows", "total 12"):
             assert part in told
+
+    def test_what_stays_here_between_rounds_is_told(self, submit: Submit) -> None:
+        arrays = {"w": {"shape": [4], "dtype": "int64"}}
+        outputs = {"parameters": arrays, "fit_metrics": (), "evaluate_metrics": (), "evaluate_arrays": {}}
+        kept = {"head.weight": {"shape": [2, 300], "dtype": "float32"}, "head.bias": {"shape": [2], "dtype": "float32"}}
+        packet = submit(outputs={**outputs, "kept": kept})
+        sentence = "The code keeps 602 numbers (2,408 bytes) at this hospital between its rounds"
+        assert sentence in packet.summary
+        assert "what later rounds send may depend on them" in packet.summary
+        told = said(packet, "What may leave")
+        assert sentence in told
+        assert "head.weight" in told
+        assert "the policy does not allow it" in said(packet, "What the policy says").lower()
+        assert "keeps" not in submit(name="plain").summary
 
     def test_what_leaves_in_the_worst_case(self, submit: Submit) -> None:
         packet = submit()

@@ -1,0 +1,1 @@
+../../../notebooks/readmission/scaffold/control.py
