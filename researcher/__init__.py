@@ -14,17 +14,35 @@ from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
 from researcher.result import Result
 from researcher.rounds import Rounds
-from researcher.strategies import FedAvg, Strategy
+from researcher.strategies import (
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedYogi,
+    Krum,
+    Median,
+    MultiKrum,
+    Strategy,
+    TrimmedMean,
+)
 from researcher.study import Study
 from researcher.submission import Submission
 
 __all__ = [
     "CategoryInput",
     "Dataset",
+    "FedAdagrad",
+    "FedAdam",
     "FedAvg",
+    "FedAvgM",
+    "FedYogi",
     "Federation",
     "InvalidInput",
+    "Krum",
     "Manifest",
+    "Median",
+    "MultiKrum",
     "NumberInput",
     "Optimizer",
     "PrivateScores",
@@ -40,6 +58,7 @@ __all__ = [
     "StudyFailed",
     "Submission",
     "Target",
+    "TrimmedMean",
     "Unavailable",
     "WardroundError",
     "auc_from_histogram",

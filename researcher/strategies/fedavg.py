@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datasites.wire.arrays import Arrays
-from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
 from researcher.strategies.base import Aggregation, Update
+from researcher.strategies.layout import Layout, Vector
 
 
+@dataclass(frozen=True)
 class FedAvg:
     """The mean of the hospitals' parameters, weighted by their numbers of examples.
 
@@ -20,32 +21,34 @@ class FedAvg:
     (`num_batches_tracked`) and booleans are averaged and rounded.
     """
 
-    name = "FedAvg"
+    name: ClassVar[str] = "FedAvg"
+    min_updates: ClassVar[int] = 1
 
-    def begin(self, current: Arrays) -> Aggregation:
-        return _WeightedMean(current)
+    def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        return _Averaging(Layout(current))
 
 
-class _WeightedMean:
-    def __init__(self, current: Arrays) -> None:
-        self._like = current
-        self._sums = {name: np.zeros(array.shape, np.float64) for name, array in current.items()}
+class WeightedMean:
+    """A running mean of updates, weighted by their numbers of examples; no update is kept."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._sum = np.zeros(layout.size)
         self._weight = 0
 
     def add(self, update: Update) -> None:
-        if update.num_examples < 1 or update.parameters.keys() != self._sums.keys():
-            raise InvalidInput(f"The update of {update.hospital} does not fit the model.")
-        if other := [name for name, array in update.parameters.items() if array.shape != self._sums[name].shape]:
-            raise InvalidInput(f"The update of {update.hospital} has another shape for {', '.join(other)}.")
-        for name, array in update.parameters.items():
-            self._sums[name] += array * np.float64(update.num_examples)
+        vector = self._layout.of_update(update)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by Layout.arrays
+            self._sum += vector * np.float64(update.num_examples)
         self._weight += update.num_examples
 
-    def result(self) -> Arrays:
+    def mean(self) -> Vector:
+        """float64 of the layout's shape. Raises RoundFailed where there was no update."""
         if self._weight == 0:
             raise RoundFailed("There is no update to aggregate.")
-        return {name: _cast(total / self._weight, self._like[name].dtype) for name, total in self._sums.items()}
+        return self._sum / self._weight
 
 
-def _cast(mean: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.asarray(mean if dtype.kind == "f" else np.rint(mean)).astype(dtype)  # NumPy makes scalars of () arrays
+class _Averaging(WeightedMean):
+    def result(self) -> tuple[Arrays, Arrays]:
+        return self._layout.arrays(self.mean()), {}
