@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -142,12 +143,18 @@ def _load() -> None:
 def _run(job: tuple[str, int, str]) -> list[Round]:
     split, seed, method = job
     config = {"seed": seed, "split_seed": SPLIT_SEED, "local_epochs": 1000, "max_batches": STEPS}
+    return list(METHODS[method](Problem(_study[0], _tables(split, seed), config)))
+
+
+@lru_cache(maxsize=1)  # all methods of one split and seed come one after another
+def _tables(split: str, seed: int) -> dict[str, pd.DataFrame]:
+    """As the hospitals' own workers see them."""
     dictionary = Dictionary.load(STUDY / "dictionary.toml")
     tables = {}
     for hospital, table in _split(split, seed).items():
         conformed = conform(table.astype({dictionary.table.patient_key: str}), dictionary)
         tables[hospital] = study_view(conformed, dictionary, list(dictionary.columns), PSEUDONYM_KEY)
-    return list(METHODS[method](Problem(_study[0], tables, config)))
+    return tables
 
 
 def _split(split: str, seed: int) -> dict[str, pd.DataFrame]:

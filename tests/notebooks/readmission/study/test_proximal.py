@@ -19,7 +19,7 @@ from datasites.wire.arrays import Arrays
 from researcher.strategies import FedAvg, Update
 
 # mu -> rounds and local steps until nothing moves: a strong spring needs more of the one and fewer of the other
-UNTIL_STILL = {0.0: (2, 150), 0.3: (25, 70), 1.0: (35, 40), 3.0: (60, 18), 10.0: (150, 9)}
+UNTIL_STILL = {0.0: (2, 150), 0.3: (25, 70), 1.0: (35, 40), 3.0: (75, 22), 10.0: (200, 12)}
 
 
 class _Point(torch.nn.Module):
@@ -78,7 +78,7 @@ def _fit(
 
 @pytest.mark.parametrize("mu", UNTIL_STILL)
 def test_it_ends_where_theory_says(code: SimpleNamespace, mu: float) -> None:
-    np.testing.assert_allclose(_trained(code, mu), _fixed_point(mu), atol=1e-4)
+    np.testing.assert_allclose(_trained(code, mu), _fixed_point(mu), atol=3e-4)
 
 
 def test_fedavg_is_far_from_the_optimum_and_fedprox_nearer_the_stronger_it_is() -> None:
