@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from researcher.plots import COLOURS
 
@@ -47,10 +48,12 @@ def _draw(by_split: dict[str, list[dict[str, Any]]], path: Path) -> None:
                 )
         curves.set_title(split)
         curves.set_xlabel("rounds")
-        ends.set_xlabel("AUC after the last round\n(filled: mean of hospitals, hollow: worst; bars: seeds)")
+        ends.set_xlabel("AUC after the last round")
+        curves.xaxis.set_major_locator(MaxNLocator(integer=True))
         ends.set_yticks(list(places), [row["method"] for row in rows])
         for axes in (curves, ends):
             axes.grid(alpha=0.25)
     panels[0][0].set_ylabel("mean test AUC of hospitals")
     panels[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
+    figure.supxlabel("below: filled is the mean of hospitals, hollow the worst; bars are seeds", fontsize="small")
     figure.savefig(path, dpi=110)
