@@ -15,7 +15,19 @@ from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
 from researcher.result import Result
 from researcher.rounds import Rounds
-from researcher.strategies import FedAvg, Scaffold, Strategy
+from researcher.strategies import (
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedYogi,
+    Krum,
+    Median,
+    MultiKrum,
+    Scaffold,
+    Strategy,
+    TrimmedMean,
+)
 from researcher.study import Study
 from researcher.submission import Submission
 
@@ -23,10 +35,17 @@ __all__ = [
     "CategoryInput",
     "Counts",
     "Dataset",
+    "FedAdagrad",
+    "FedAdam",
     "FedAvg",
+    "FedAvgM",
+    "FedYogi",
     "Federation",
     "InvalidInput",
+    "Krum",
     "Manifest",
+    "Median",
+    "MultiKrum",
     "NumberInput",
     "Optimizer",
     "PrivateScores",
@@ -44,6 +63,7 @@ __all__ = [
     "StudyFailed",
     "Submission",
     "Target",
+    "TrimmedMean",
     "Unavailable",
     "WardroundError",
     "auc_from_histogram",

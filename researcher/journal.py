@@ -1,4 +1,4 @@
-"""What a researcher must not lose between rounds: the global state and the history, one file each round.
+"""What a researcher must not lose between rounds: the global state with its strategy's memory, and the history.
 
 A round's file is written whole before the next round's message is posted, so a study that was stopped anywhere goes on
 from its last closed round, and posts the same next message again.
@@ -10,7 +10,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,24 @@ from datasites.wire.limits import ROUND_BYTES
 from policies.errors import InvalidInput
 
 _STATE = "state.safetensors"
+# FedAdam remembers two float64 for each number of the model, which may be a float16
+_MOST_BYTES = 9 * ROUND_BYTES
+_MEMORY = "strategy:"  # before the names of a strategy's arrays, which lie in one file with the model's
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`round` rounds have been trained, with `messages` messages; `evaluated` says whether this state has been."""
+    """`round` rounds have been trained, with `messages` messages; `evaluated` says whether this state has been.
+
+    `strategy` is the identity of the strategy that trained them (None before the first), `memory` what it remembers.
+    """
 
     round: int
     messages: int
     evaluated: bool
     parameters: Arrays
+    strategy: dict[str, Any] | None = None
+    memory: Arrays = field(default_factory=dict)
 
 
 class Journal:
@@ -40,13 +48,17 @@ class Journal:
 
     def start(self, initial: Arrays) -> None:
         """Writes the initial state, unless the study has begun already."""
+        if taken := [name for name in initial if name.startswith(_MEMORY)]:
+            raise InvalidInput(f"The model has an array {taken[0]!r}.", f"Names may not begin with {_MEMORY!r}.")
         if not (self.folder / _STATE).exists():
             self._write_state(Checkpoint(0, 0, False, initial))
 
     def checkpoint(self) -> Checkpoint:
         try:
-            header, arrays = unpack((self.folder / _STATE).read_bytes(), ROUND_BYTES)
-            return Checkpoint(int(header["round"]), int(header["messages"]), bool(header["evaluated"]), arrays)
+            header, arrays = unpack((self.folder / _STATE).read_bytes(), _MOST_BYTES)
+            memory = {n.removeprefix(_MEMORY): arrays.pop(n) for n in list(arrays) if n.startswith(_MEMORY)}
+            numbers = int(header["round"]), int(header["messages"]), bool(header["evaluated"])
+            return Checkpoint(*numbers, arrays, header.get("strategy"), memory)
         except (OSError, KeyError, InvalidInput):
             raise InvalidInput(f"The study's state in {self.folder} is missing or damaged.", "Restore it.") from None
 
@@ -76,5 +88,11 @@ class Journal:
             yield
 
     def _write_state(self, checkpoint: Checkpoint) -> None:
-        header = {"round": checkpoint.round, "messages": checkpoint.messages, "evaluated": checkpoint.evaluated}
-        write_atomically(self.folder / _STATE, pack(header, checkpoint.parameters))
+        header = {
+            "round": checkpoint.round,
+            "messages": checkpoint.messages,
+            "evaluated": checkpoint.evaluated,
+            "strategy": checkpoint.strategy,
+        }
+        memory = {_MEMORY + name: array for name, array in checkpoint.memory.items()}
+        write_atomically(self.folder / _STATE, pack(header, {**checkpoint.parameters, **memory}))

@@ -16,13 +16,16 @@ from researcher.journal import Checkpoint
 from researcher.progress import bar
 from researcher.result import Result
 from researcher.strategies import FedAvg, Strategy, Update
+from researcher.strategies.base import described, identity
 from researcher.submission import Submission
 
 
 class Rounds:
     """Runs a study's rounds at every hospital that has approved it.
 
-    min_hospitals: a round with fewer usable answers fails (default: 2, or 1 where only one hospital takes part).
+    strategy: FedAvg when left out; the same, with the same settings, from a study's first round to its last.
+    min_hospitals: a round with fewer usable answers fails (default: 2, or 1 where only one hospital takes part; never
+    fewer than the strategy needs).
     deadline: seconds after which a round closes without those that have not answered; they take part in the next one.
     evaluate: whether hospitals also evaluate each state on their own test patients.
     """
@@ -41,6 +44,7 @@ class Rounds:
             raise InvalidInput("deadline must be above 0 and min_hospitals at least 1.")
         self.submission = submission
         self.strategy: Strategy = strategy or FedAvg()
+        self._identity = identity(self.strategy)
         self._wanted = min_hospitals
         self._deadline = deadline
         training, outputs = submission.manifest.training, submission.manifest.outputs
@@ -65,8 +69,9 @@ class Rounds:
         journal = self.submission.journal
         with journal.alone():
             checkpoint = journal.checkpoint()
+            self._check_strategy(checkpoint)
             target = self._target(checkpoint, rounds)
-            hospitals = self._participants()
+            hospitals = self._participants(fit=checkpoint.round < target)
             before = checkpoint
             self._records = journal.history()
             with bar(self.submission.manifest.name, target) as advance_to:
@@ -90,8 +95,8 @@ class Rounds:
             raise StudyFailed("No round has been trained yet.", "Use run().")
         self._records = self.submission.journal.history()
         manifest, state = self.submission.manifest, checkpoint.parameters
-        notes = tuple(self.submission.noise())
-        return Result(manifest, self.strategy.name, state, checkpoint.round, self._history(), notes)
+        trained_by, notes = (checkpoint.strategy or self._identity)["name"], tuple(self.submission.noise())
+        return Result(manifest, trained_by, state, checkpoint.round, self._history(), notes)
 
     def _target(self, checkpoint: Checkpoint, rounds: int | None) -> int:
         limit = self.submission.manifest.rounds
@@ -102,17 +107,27 @@ class Rounds:
             raise InvalidInput(f"The study was approved for {limit} rounds, {checkpoint.round} are done.")
         return target
 
-    def _participants(self) -> list[str]:
+    def _check_strategy(self, checkpoint: Checkpoint) -> None:
+        begun = checkpoint.strategy
+        if begun is not None and begun != self._identity:
+            raise InvalidInput(
+                f"This study's rounds were begun with {described(begun)}, not {described(self._identity)}.",
+                "Go on with that, or submit the study under another name.",
+            )
+
+    def _participants(self, fit: bool) -> list[str]:
         hospitals = [h for h in self.submission.participants() if h not in self._left]
-        if len(hospitals) < self._min(len(hospitals)):
+        needed = self._min(len(hospitals), fit)
+        if len(hospitals) < needed:
             raise RoundFailed(
-                f"{len(hospitals)} hospitals have approved this study; it needs {self._min(len(hospitals))}.",
+                f"{len(hospitals)} hospitals have approved this study; it needs {needed}.",
                 "See Submission.status().",
             )
         return hospitals
 
-    def _min(self, participants: int) -> int:
-        return self._wanted if self._wanted is not None else max(1, min(2, participants))
+    def _min(self, participants: int, fit: bool) -> int:
+        wanted = self._wanted if self._wanted is not None else max(1, min(2, participants))
+        return max(wanted, self.strategy.min_updates) if fit else wanted
 
     def _message(self, checkpoint: Checkpoint, hospitals: list[str], fit: bool) -> Checkpoint:
         """One message to every hospital that is still in, and what becomes of the answers."""
@@ -120,7 +135,7 @@ class Rounds:
         number = checkpoint.messages + 1
         evaluate = (self._evaluate_each if fit else self._evaluate) and not checkpoint.evaluated
         digests = self._exchange.post(number, asked, checkpoint.parameters, evaluate=evaluate, fit=fit)
-        aggregation = self.strategy.begin(checkpoint.parameters)
+        aggregation = self.strategy.begin(checkpoint.parameters, checkpoint.memory)
         answers: dict[str, Answer] = {}
         for answer in self._exchange.answers(number, digests, time.monotonic() + self._deadline):
             answers[answer.hospital] = Answer(answer.hospital, answer.reply, {}, answer.metrics, answer.problem)
@@ -131,17 +146,16 @@ class Rounds:
         self._exchange.withdraw(number, asked)
         records = [record_of(h, answers.get(h), number, checkpoint.round, fit, self._deadline) for h in asked]
         usable = sum(1 for answer in answers.values() if answer.usable)
-        if usable < self._min(len(hospitals)):
+        if usable < self._min(len(hospitals), fit):
             if any(not answer.usable for answer in answers.values()):
                 self._close(replace(checkpoint, messages=number), records)
             # else all that is missing are answers that may still come to this very message, at no cost to the others
             self._give_up(checkpoint.round, records, usable, fit)
-        after = Checkpoint(
-            round=checkpoint.round + fit,
-            messages=number,
-            evaluated=not fit,
-            parameters=aggregation.result() if fit else checkpoint.parameters,
-        )
+        if fit:
+            parameters, memory = aggregation.result()
+            after = Checkpoint(checkpoint.round + 1, number, False, parameters, self._identity, memory)
+        else:
+            after = replace(checkpoint, messages=number, evaluated=True)
         self._close(after, records)
         return after
 

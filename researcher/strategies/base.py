@@ -1,12 +1,13 @@
-"""What a strategy is. Updates arrive one after another and are dropped after `add`, so that memory does not grow with
-the number of hospitals."""
+"""What a strategy is: a frozen value of settings. What it must remember from round to round is kept outside it, with
+the study's checkpoint, so that a study that was stopped goes on where it stopped."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
 
 from datasites.wire.arrays import Arrays
+from policies.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,56 @@ class Aggregation(Protocol):
     """One round's aggregation under way."""
 
     def add(self, update: Update) -> None:
-        """Takes one hospital's update into account."""
+        """Takes one hospital's update into account. Raises InvalidInput where it does not fit the model."""
 
-    def result(self) -> Arrays:
-        """The next global state, with the names, shapes and dtypes of the current one. Raises RoundFailed if empty."""
+    def result(self) -> tuple[Arrays, Arrays]:
+        """The next global state, with the names, shapes and dtypes of the current one, and the strategy's own memory.
+
+        Raises RoundFailed where there are too few updates, or no usable state comes of them.
+        """
 
 
 class Strategy(Protocol):
-    """A server strategy; `name` is what plots and reports call it."""
+    """A server strategy, as a frozen dataclass whose fields (numbers) are its settings.
 
-    name: str
+    `name` is what plots and reports call it. `min_updates`: a round with fewer updates fails. Only strategies that
+    have to see all updates together keep them: the others' memory does not grow with the number of hospitals.
+    """
 
-    def begin(self, current: Arrays) -> Aggregation:
-        """Starts the aggregation of one round; `current` is the state that the hospitals trained from."""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def min_updates(self) -> int: ...
+
+    def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        """Starts the aggregation of one round.
+
+        current: the state that the hospitals trained from. memory: what the last round's `result` gave, which the
+        study's checkpoint keeps; empty in the first round, and always where a strategy needs none.
+        """
+
+
+def identity(strategy: Strategy) -> dict[str, Any]:
+    """Name and settings, as JSON values: what a study that goes on must have in common with its beginning.
+
+    Raises InvalidInput for a setting that could not be written down.
+    """
+    settings = asdict(strategy)
+    if other := [name for name, value in settings.items() if not _writable(value)]:
+        raise InvalidInput(f"{strategy.name}: {', '.join(other)} must be a number of Python's own, or None.")
+    return {"name": strategy.name, "settings": settings}
+
+
+def _writable(value: Any) -> bool:
+    """Numbers, and numbers by name."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and isinstance(number, int | float) for name, number in value.items())
+    return isinstance(value, int | float | None)
+
+
+def described(identity: dict[str, Any]) -> str:
+    """As it is written in Python: `FedAvgM(learning_rate=1.0, momentum=0.9)`."""
+    return f"{identity['name']}({', '.join(f'{name}={value}' for name, value in identity['settings'].items())})"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datasites.wire.arrays import Arrays
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
 from researcher.strategies.base import Aggregation, Update
+from researcher.strategies.layout import Layout, Vector
 
 
+@dataclass(frozen=True)
 class FedAvg:
     """The mean of the hospitals' parameters, weighted by the numbers of examples that they report, or by `weights`: by
     hospital's address, a number above 0, such as a private estimate (`Counts.weights`).
@@ -22,31 +24,32 @@ class FedAvg:
     (`num_batches_tracked`) and booleans are averaged and rounded.
     """
 
-    name = "FedAvg"
+    name: ClassVar[str] = "FedAvg"
+    min_updates: ClassVar[int] = 1
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
-        if weights is not None and not all(0 < weight < float("inf") for weight in weights.values()):
+    weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and not all(0 < weight < float("inf") for weight in self.weights.values()):
             raise InvalidInput("Each weight must be a number above 0.")
-        self._weights = dict(weights) if weights is not None else None
 
-    def begin(self, current: Arrays) -> Aggregation:
-        return _WeightedMean(current, self._weights)
+    def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        return _Averaging(Layout(current), self.weights)
 
 
-class _WeightedMean:
-    def __init__(self, current: Arrays, weights: Mapping[str, float] | None) -> None:
-        self._like, self._weights = current, weights
-        self._sums = {name: np.zeros(array.shape, np.float64) for name, array in current.items()}
+class WeightedMean:
+    """A running mean of updates, weighted by their numbers of examples or by `weights`; no update is kept."""
+
+    def __init__(self, layout: Layout, weights: Mapping[str, float] | None = None) -> None:
+        self._layout, self._weights = layout, weights
+        self._sum = np.zeros(layout.size)
         self._weight = 0.0
 
     def add(self, update: Update) -> None:
-        if update.num_examples < 1 or update.parameters.keys() != self._sums.keys():
-            raise InvalidInput(f"The update of {update.hospital} does not fit the model.")
-        if other := [name for name, array in update.parameters.items() if array.shape != self._sums[name].shape]:
-            raise InvalidInput(f"The update of {update.hospital} has another shape for {', '.join(other)}.")
+        vector = self._layout.of_update(update)
         weight = self._weight_of(update)
-        for name, array in update.parameters.items():
-            self._sums[name] += array * np.float64(weight)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by Layout.arrays
+            self._sum += vector * np.float64(weight)
         self._weight += weight
 
     def _weight_of(self, update: Update) -> float:
@@ -56,11 +59,13 @@ class _WeightedMean:
             raise InvalidInput(f"There is no weight for {update.hospital}.", "Give one for each hospital.")
         return self._weights[update.hospital]
 
-    def result(self) -> Arrays:
+    def mean(self) -> Vector:
+        """float64 of the layout's shape. Raises RoundFailed where there was no update."""
         if self._weight == 0:
             raise RoundFailed("There is no update to aggregate.")
-        return {name: _cast(total / self._weight, self._like[name].dtype) for name, total in self._sums.items()}
+        return self._sum / self._weight
 
 
-def _cast(mean: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.asarray(mean if dtype.kind == "f" else np.rint(mean)).astype(dtype)  # NumPy makes scalars of () arrays
+class _Averaging(WeightedMean):
+    def result(self) -> tuple[Arrays, Arrays]:
+        return self._layout.arrays(self.mean()), {}

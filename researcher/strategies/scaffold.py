@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,14 @@ class Scaffold:
     hospitals: int
     server_rate: float = 1.0
     weighted: bool = True
-    name = "SCAFFOLD"
+    name: ClassVar[str] = "SCAFFOLD"
+    min_updates: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.hospitals < 1 or not 0 < self.server_rate < math.inf:
             raise InvalidInput("SCAFFOLD needs at least one hospital, and a server rate above 0.")
 
-    def begin(self, current: Arrays) -> Aggregation:
+    def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
         controls = [name for name in current if name.startswith(CONTROL)]
         if not controls or not all(_fits(current, name) for name in controls):
             raise InvalidInput(
@@ -55,7 +56,7 @@ class Scaffold:
 class _Controlled:
     def __init__(self, settings: Scaffold, current: Arrays) -> None:
         self._settings, self._current = settings, current
-        self._mean = FedAvg().begin(current)
+        self._mean = FedAvg().begin(current, {})
         self._answered = 0
 
     def add(self, update: Update) -> None:
@@ -63,13 +64,13 @@ class _Controlled:
         self._mean.add(Update(update.hospital, update.parameters, examples))
         self._answered += 1
 
-    def result(self) -> Arrays:
-        mean = self._mean.result()
+    def result(self) -> tuple[Arrays, Arrays]:
+        mean, _ = self._mean.result()
         if self._answered > (hospitals := self._settings.hospitals):
             raise InvalidInput(f"{self._answered} hospitals answered; SCAFFOLD was told of {hospitals}.")
         share, rate = self._answered / hospitals, self._settings.server_rate
         rates = {name: share if name.startswith(CONTROL) else rate for name in mean}
-        return {name: _moved(self._current[name], array, rates[name]) for name, array in mean.items()}
+        return {name: _moved(self._current[name], array, rates[name]) for name, array in mean.items()}, {}
 
 
 def _moved(before: NDArray[Any], mean: NDArray[Any], rate: float) -> NDArray[Any]:

@@ -110,7 +110,7 @@ def test_counts_and_means_from_the_request_to_weights(world: World) -> None:
         assert 0 < abs(first - patients) < 6 * counts.statistics.deviation
         assert charged(hospital, submission) == pytest.approx(asked.cost().epsilon)
         assert "Traceback" not in hospital.study_log(submission)
-    assert wr.FedAvg(weights=counts.weights()).begin({})
+    assert wr.FedAvg(weights=counts.weights()).begin({}, {})
     again = wr.collect(submission, deadline=60)  # the answers that were given, at no further cost
     assert {h: row.tolist() for h, row in again.rows.items()} == {h: row.tolist() for h, row in counts.rows.items()}
     assert [charged(h, submission) for h in world.hospitals] == [pytest.approx(asked.cost().epsilon)] * 2

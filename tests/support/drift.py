@@ -26,7 +26,7 @@ def run(
     kept: dict[int, Arrays] = {}
     states = []
     for number, sites in enumerate(answering, 1):
-        aggregation = strategy.begin(state)
+        aggregation = strategy.begin(state, {})
         for site in sites:
             with contextlib.redirect_stdout(None):
                 came, examples, _, left = study.fit(
@@ -37,7 +37,7 @@ def run(
             else:  # without its correction it is FedAvg
                 came["control/weight"] = np.zeros_like(came["control/weight"])
             aggregation.add(Update(str(site), came, examples))
-        state = aggregation.result()
+        state = aggregation.result()[0]
         states.append(state)
     return states
 

@@ -11,7 +11,8 @@ The approved configuration, `config`:
     seed          makes everything random repeatable
     split_seed    which patients train and which test
     local_epochs  passes over the training rows in a round, 1 if left out
-    max_batches   stop a round after so many batches; no limit if left out
+    max_batches   stop a round after so many batches (local steps); no limit if left out
+    proximal_mu   how strongly FedProx holds training to the state it was sent; 0, which is FedAvg, if left out
     evaluate_on   "test" (if left out) or "validation"
     round         added by the hospital: 0 for the first model, then 1, 2, ...
 """
@@ -23,6 +24,7 @@ import features
 import network
 import numpy as np
 import pandas as pd
+import proximal
 import scores
 import splits
 import torch
@@ -48,7 +50,8 @@ def fit(parameters: network.Arrays, table: pd.DataFrame, config: dict) -> tuple[
     torch.manual_seed(seed_of(config))  # governs the order of rows and dropout
     model = network.from_arrays(parameters).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
-    losses = [_step(model, optimizer, x, y) for x, y in batches(rows, config)]
+    spring = proximal.Proximal(model, config.get("proximal_mu", 0))
+    losses = [_step(model, optimizer, spring, x, y) for x, y in batches(rows, config)]
     return network.to_arrays(model), len(rows), {"loss": float(np.mean(losses))}
 
 
@@ -91,10 +94,16 @@ def batches(rows: pd.DataFrame, config: dict) -> Iterator[tuple[torch.Tensor, to
         yield x[batch], y[batch]
 
 
-def _step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> float:
-    """One batch: predict, compare, correct. Returns the loss before the correction."""
+def _step(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    spring: proximal.Proximal,
+    x: torch.Tensor,
+    y: torch.Tensor,
+) -> float:
+    """One batch: predict, compare, correct. Returns the loss before the correction, without FedProx's part."""
     optimizer.zero_grad()
     loss = cross_entropy(model(x).squeeze(1), y)
-    loss.backward()
+    (loss + spring.loss()).backward()
     optimizer.step()
     return loss.item()

@@ -59,11 +59,11 @@ def test_each_round_is_the_papers(study: SimpleNamespace, tables, answering, ser
 
 def test_whole_numbers_become_their_mean_whatever_the_rate() -> None:
     state = {"w": np.zeros(2), "n": np.asarray(4), "control/w": np.zeros(2)}
-    aggregation = Scaffold(hospitals=4, server_rate=0.5).begin(state)
+    aggregation = Scaffold(hospitals=4, server_rate=0.5).begin(state, {})
     for hospital, size in (("north", 1), ("south", 3)):
         came = {"w": np.full(2, 4.0 * size), "n": np.asarray(4 + size), "control/w": np.full(2, 8.0 * size)}
         aggregation.add(Update(hospital, came, size))
-    after = aggregation.result()
+    after = aggregation.result()[0]
     assert {name: array.tolist() for name, array in after.items()} == {
         "w": [5.0, 5.0],  # half of the way to (4 + 3 * 12) / 4
         "n": 6,
@@ -82,16 +82,16 @@ def test_whole_numbers_become_their_mean_whatever_the_rate() -> None:
 )
 def test_a_state_without_control_variates_is_refused(state: dict[str, np.ndarray]) -> None:
     with pytest.raises(InvalidInput, match="not one of SCAFFOLD"):
-        Scaffold(hospitals=2).begin(state)
+        Scaffold(hospitals=2).begin(state, {})
 
 
 def test_more_hospitals_than_it_was_told_of_are_refused() -> None:
     state = {"w": np.zeros(1), "control/w": np.zeros(1)}
-    aggregation = Scaffold(hospitals=1).begin(state)
+    aggregation = Scaffold(hospitals=1).begin(state, {})
     aggregation.add(Update("north", state, 1))
     aggregation.add(Update("south", state, 1))
     with pytest.raises(InvalidInput, match="told of 1"):
-        aggregation.result()
+        aggregation.result()[0]
 
 
 @pytest.mark.parametrize(("hospitals", "rate"), [(0, 1.0), (1, 0.0), (1, float("inf")), (1, float("nan"))])

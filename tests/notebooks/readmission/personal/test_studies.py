@@ -143,10 +143,10 @@ class TestScaffold:
         study, strategy = scaffold.study, Scaffold(hospitals=1)
         state, kept = study.initialize(CONFIG), {}
         for number in (1, 2):
-            aggregation = strategy.begin(state)
+            aggregation = strategy.begin(state, {})
             came, examples, _, kept = study.fit(state, study_table, {**CONFIG, "round": number}, kept)
             aggregation.add(Update("north", came, examples))
-            state = aggregation.result()
+            state = aggregation.result()[0]
             assert kept.keys() == dict(scaffold.network.build().named_parameters()).keys()
             for name, array in kept.items():
                 np.testing.assert_allclose(array, state[f"control/{name}"], atol=1e-5)

@@ -1,0 +1,214 @@
+"""Which method learns best from hospitals that differ: every one on the real readmission table.
+
+    python -m benchmarks algorithms                   # DATA=path/to/diabetic_data.csv.gz for another place
+
+The demo's study and its network, run in this process: its `fit` and `evaluate` at each hospital and the researcher's
+own strategies, as in a federation but for the messages. Three splits: 3 and 5 proxy hospitals, and 5 hospitals whose
+shares of readmitted and other patients are drawn from a Dirichlet distribution (Hsu et al., 2019), where FedAvg
+suffers. Local steps are limited, so that every hospital takes as many a round.
+
+Prints a RESULT of one JSON for each split and method, means over seeds of: `mean_auc` and `worst_auc` over hospitals'
+test patients after the last round, with `_deviation` over seeds; `rounds` until the mean AUC has 99% of the best that
+any method had on that split and seed (null where a seed never had it); `bytes` to and from all hospitals until then.
+Makes docs/algorithms.png and docs/algorithms.md. Seeds change the first model, the order of rows and, in the
+Dirichlet split, the hospitals.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.algorithms_report import write
+from datasites.catalog.validate import conform
+from datasites.catalog.view import study_view
+from datasites.wire.arrays import Arrays, nbytes
+from datasites.wire.dictionary import Dictionary
+from notebooks.demo.__main__ import SPLIT_SEED
+from notebooks.demo.hospitals import PSEUDONYM_KEY
+from notebooks.readmission.uci import PATIENT, SITE_COLUMNS, TARGET, load, split_sites
+from researcher.strategies import (
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedYogi,
+    Median,
+    MultiKrum,
+    Strategy,
+    TrimmedMean,
+    Update,
+)
+
+ROOT = Path(__file__).parents[1]
+STUDY = ROOT / "notebooks" / "readmission"
+DATA = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data" / "diabetic_data.csv.gz"))
+SEEDS, ROUNDS, STEPS = 3, 8, 100
+ALPHA, LEAST_POSITIVES = 0.3, 40  # of the Dirichlet split
+SPLITS = ("3 hospitals", "5 hospitals", "5, label-skewed")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One split's hospitals, as their own workers see their tables, and the study's config."""
+
+    study: Any
+    tables: dict[str, pd.DataFrame]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Round:
+    """After one round of a method: each hospital's test AUC of the model it would use, and bytes both ways."""
+
+    aucs: list[float]
+    bytes: int
+
+
+Method = Callable[[Problem], Iterator[Round]]
+
+
+def averaging(strategy: Strategy, **config: Any) -> Method:
+    """The rounds of `researcher.Rounds` with a strategy, and with more in the study's config."""
+
+    def run(problem: Problem) -> Iterator[Round]:
+        state, memory = problem.study.initialize({**problem.config, "round": 0}), {}
+        for number in range(1, ROUNDS + 1):
+            aggregation = strategy.begin(state, memory)
+            for hospital, table in problem.tables.items():
+                settings = {**problem.config, **config, "round": number}
+                trained, examples, _ = problem.study.fit(state, table, settings)
+                aggregation.add(Update(hospital, trained, examples))
+            state, memory = aggregation.result()
+            yield Round(_aucs(problem, dict.fromkeys(problem.tables, state)), 2 * nbytes(state) * len(problem.tables))
+
+    return run
+
+
+# A further method is one line: a name, and a function that runs its rounds on a Problem.
+METHODS: dict[str, Method] = {
+    "FedAvg": averaging(FedAvg()),
+    "FedAvgM": averaging(FedAvgM(momentum=0.5)),
+    "FedAdam": averaging(FedAdam(learning_rate=0.02)),
+    "FedYogi": averaging(FedYogi(learning_rate=0.02)),
+    "FedAdagrad": averaging(FedAdagrad(learning_rate=0.03)),
+    "Median": averaging(Median()),
+    "TrimmedMean": averaging(TrimmedMean(0.34)),
+    "MultiKrum": averaging(MultiKrum(0)),
+    "FedProx": averaging(FedAvg(), proximal_mu=0.1),
+}
+
+
+def main() -> int:
+    """Returns the exit status: 0 also where there is no table to run on."""
+    if not DATA.is_file():
+        print(f"Skipped: the real readmission table is not at {DATA}. Give its place with DATA=...")
+        return 0
+    jobs = [(split, seed, method) for split in SPLITS for seed in range(SEEDS) for method in METHODS]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _load) as pool:
+        runs = dict(zip(jobs, pool.map(_run, jobs, chunksize=len(METHODS)), strict=True))
+    results = [_summary(runs, split, method) for split in SPLITS for method in METHODS]
+    for result in results:
+        print("RESULT " + json.dumps(result))
+    write(results, ROOT / "docs")
+    return 0
+
+
+_frame: list[pd.DataFrame] = []
+_study: list[Any] = []
+
+
+def _load() -> None:
+    """Once a process: the table of all patients, and the study's code."""
+    torch.set_num_threads(1)
+    sys.path.insert(0, str(STUDY / "study"))
+    import study
+
+    _study.append(study)
+    _frame.append(load(DATA))
+
+
+def _run(job: tuple[str, int, str]) -> list[Round]:
+    split, seed, method = job
+    config = {"seed": seed, "split_seed": SPLIT_SEED, "local_epochs": 1000, "max_batches": STEPS}
+    return list(METHODS[method](Problem(_study[0], _tables(split, seed), config)))
+
+
+@lru_cache(maxsize=1)  # all methods of one split and seed come one after another
+def _tables(split: str, seed: int) -> dict[str, pd.DataFrame]:
+    """As the hospitals' own workers see them."""
+    dictionary = Dictionary.load(STUDY / "dictionary.toml")
+    tables = {}
+    for hospital, table in _split(split, seed).items():
+        conformed = conform(table.astype({dictionary.table.patient_key: str}), dictionary)
+        tables[hospital] = study_view(conformed, dictionary, list(dictionary.columns), PSEUDONYM_KEY)
+    return tables
+
+
+def _split(split: str, seed: int) -> dict[str, pd.DataFrame]:
+    if split == SPLITS[2]:
+        return dirichlet(_frame[0], 5, ALPHA, seed)
+    return split_sites(_frame[0], int(split.split()[0]))
+
+
+def dirichlet(frame: pd.DataFrame, n: int, alpha: float, seed: int) -> dict[str, pd.DataFrame]:
+    """Whole patients at n hospitals: of each class (ever readmitted or not) every hospital has a share drawn from
+    Dirichlet(alpha). Drawn again where a hospital has too few of a class to be tested on."""
+    rng = np.random.default_rng(seed)
+    ever = frame.groupby(PATIENT)[TARGET].max()
+    while True:
+        site = pd.Series(0, index=ever.index)
+        for outcome in (0, 1):
+            patients = ever.index[ever == outcome]
+            site[patients] = rng.choice(n, len(patients), p=rng.dirichlet([alpha] * n))
+        counts = pd.crosstab(site, ever)
+        if counts.shape == (n, 2) and counts.to_numpy().min() >= LEAST_POSITIVES:
+            break
+    of_row, tables = frame[PATIENT].map(site), frame.drop(columns=SITE_COLUMNS)
+    return {f"hospital-{i + 1}": tables[of_row == i].reset_index(drop=True) for i in range(n)}
+
+
+def _aucs(problem: Problem, states: dict[str, Arrays]) -> list[float]:
+    """Each hospital's test AUC of its own state."""
+    config = {**problem.config, "round": 0}
+    return [problem.study.evaluate(states[h], table, config)[1]["auc"] for h, table in problem.tables.items()]
+
+
+def _summary(runs: dict[tuple[str, int, str], list[Round]], split: str, method: str) -> dict[str, Any]:
+    mine = [runs[split, seed, method] for seed in range(SEEDS)]
+    needed = [_needed(runs, split, seed, run) for seed, run in enumerate(mine)]
+    reached = None if None in needed else float(np.mean(needed))
+    means, worst = [np.mean(run[-1].aucs) for run in mine], [min(run[-1].aucs) for run in mine]
+    return {
+        "split": split,
+        "method": method,
+        "mean_auc": round(float(np.mean(means)), 4),
+        "mean_auc_deviation": round(float(np.std(means, ddof=1)), 4),
+        "worst_auc": round(float(np.mean(worst)), 4),
+        "worst_auc_deviation": round(float(np.std(worst, ddof=1)), 4),
+        "rounds": None if reached is None else round(reached, 1),
+        "bytes": None if reached is None else round(reached * mine[0][0].bytes),
+        "curve": [round(float(np.mean([np.mean(run[i].aucs) for run in mine])), 4) for i in range(ROUNDS)],
+    }
+
+
+def _needed(runs: dict[tuple[str, int, str], list[Round]], split: str, seed: int, run: list[Round]) -> int | None:
+    """Rounds until 99% of the best mean AUC of any method on this split and seed."""
+    best = max(np.mean(one.aucs) for method in METHODS for one in runs[split, seed, method])
+    return next((number for number, one in enumerate(run, 1) if np.mean(one.aucs) >= 0.99 * best), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

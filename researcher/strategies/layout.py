@@ -1,0 +1,67 @@
+"""A model as one long vector, and back. Written once here: what is a weight, and what becomes of everything else.
+
+*Weights* are what training moves by gradients. *Buffers* are the rest: whole numbers, booleans, and BatchNorm's running
+mean and variance, told by PyTorch's names for them. A server optimizer's step could make a variance negative, and a
+count of batches would drown every distance between models; so optimizers step, and Krum measures, on weights alone.
+Buffers get the mean (or median, ...) of the hospitals', and whole numbers and booleans are then rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.wire.arrays import Arrays, all_finite
+from policies.errors import InvalidInput
+from researcher.errors import RoundFailed
+from researcher.strategies.base import Update
+
+Vector = NDArray[np.float64]
+_RUNNING = ("running_mean", "running_var")
+
+
+class Layout:
+    """Where each array of a model lies in a float64 vector of shape (size,): in the order of names, for a strategy's
+    memory is read back after a restart. `weights`: bool of shape (size,), False for buffers."""
+
+    def __init__(self, like: Arrays) -> None:
+        self._like = {name: like[name] for name in sorted(like)}
+        sizes = {name: math.prod(array.shape) for name, array in self._like.items()}
+        self.size = sum(sizes.values())
+        kinds = [np.full(sizes[name], _is_weight(name, array)) for name, array in self._like.items()]
+        self.weights: NDArray[np.bool_] = np.concatenate(kinds) if kinds else np.zeros(0, np.bool_)
+
+    def of_update(self, update: Update) -> Vector:
+        """Raises InvalidInput where names or shapes are not the model's, or no example stands behind it."""
+        if update.num_examples < 1 or update.parameters.keys() != self._like.keys():
+            raise InvalidInput(f"The update of {update.hospital} does not fit the model.")
+        if other := [name for name, array in self._like.items() if update.parameters[name].shape != array.shape]:
+            raise InvalidInput(f"The update of {update.hospital} has another shape for {', '.join(other)}.")
+        return self.vector(update.parameters)
+
+    def vector(self, arrays: Arrays) -> Vector:
+        parts = [np.asarray(arrays[name], np.float64).ravel() for name in self._like]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def arrays(self, vector: Vector) -> Arrays:
+        """Raises RoundFailed where a value is not finite, or too large for its array's dtype."""
+        out, start = {}, 0
+        for name, like in self._like.items():
+            part = vector[start : start + like.size].reshape(like.shape)
+            out[name] = _cast(part, like.dtype)
+            start += like.size
+        if wild := [name for name, array in out.items() if not all_finite(array)]:
+            raise RoundFailed(f"The new state is too large to be a number in {', '.join(wild)}.", "Take smaller steps.")
+        return out
+
+
+def _is_weight(name: str, array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "f" and name.rsplit(".", 1)[-1] not in _RUNNING
+
+
+def _cast(part: Vector, dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):  # told by the caller
+        return np.asarray(part if dtype.kind == "f" else np.rint(part)).astype(dtype)
