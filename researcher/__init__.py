@@ -14,6 +14,7 @@ from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
 from researcher.result import Result
 from researcher.rounds import Rounds
+from researcher.simulation import Simulation, simulate
 from researcher.strategies import FedAvg, Strategy
 from researcher.study import Study
 from researcher.submission import Submission
@@ -35,6 +36,7 @@ __all__ = [
     "Result",
     "RoundFailed",
     "Rounds",
+    "Simulation",
     "Strategy",
     "Study",
     "StudyFailed",
@@ -46,4 +48,5 @@ __all__ = [
     "connect",
     "federated_auc",
     "privacy",
+    "simulate",
 ]

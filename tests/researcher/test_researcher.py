@@ -19,6 +19,7 @@ PUBLIC = [
     "Result",
     "RoundFailed",
     "Rounds",
+    "Simulation",
     "Strategy",
     "Study",
     "StudyFailed",
@@ -30,6 +31,7 @@ PUBLIC = [
     "connect",
     "federated_auc",
     "privacy",
+    "simulate",
 ]
 
 
