@@ -5,6 +5,7 @@ from datasites.wire.preparation import CategoryInput, NumberInput, Target
 from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
+from researcher.asynchronous import AsyncRounds
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
@@ -20,6 +21,7 @@ from researcher.study import Study
 from researcher.submission import Submission
 
 __all__ = [
+    "AsyncRounds",
     "CategoryInput",
     "Dataset",
     "FedAvg",

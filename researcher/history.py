@@ -57,6 +57,8 @@ class History:
             }
             row.update({f"train_{name}": v for name, v in (record["fit"] or {}).get("metrics", {}).items()})
             row.update((record["evaluate"] or {}).get("metrics", {}))
+            if "staleness" in record:
+                row["staleness"] = record["staleness"]
             rows.append(row)
         return pd.DataFrame(rows)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import FINAL
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed, StudyFailed
@@ -48,14 +49,7 @@ class Rounds:
         self.strategy: Strategy = strategy or FedAvg()
         self._wanted = min_hospitals
         self._deadline, self._enough, self._sample, self._seed = deadline, enough, sample, seed
-        training, outputs = submission.manifest.training, submission.manifest.outputs
-        # a study whose evaluation reports nothing does not ask for one: with gate noise none is answered
-        reports = bool(outputs.evaluate_metrics or outputs.evaluate_arrays)
-        allowed = evaluate and (reports if training is None else training.evaluation is not None)
-        self._evaluate = allowed
-        # a private study pays for each evaluation: those of states before the last are left out unless all are paid
-        paid = training.evaluation.times if training and training.evaluation else 0
-        self._evaluate_each = allowed and (training is None or paid > submission.manifest.rounds)
+        self._evaluate_each, self._evaluate = evaluations(submission.manifest, evaluate)
         self._exchange = submission.exchange()
         self._members = Members(submission)
         self._records: list[dict[str, Any]] = []
@@ -101,7 +95,7 @@ class Rounds:
         target = limit if rounds is None else checkpoint.round + rounds
         if rounds is not None and rounds < 0:
             raise InvalidInput("The number of rounds cannot be negative.")
-        if target > limit:
+        if rounds != 0 and target > limit:
             raise InvalidInput(f"The study was approved for {limit} rounds, {checkpoint.round} are done.")
         return target
 
@@ -170,6 +164,17 @@ class Rounds:
     def _note(self) -> str:
         auc = self._history().last_auc()
         return f"federated AUC {auc:.4f}" if auc is not None else ""
+
+
+def evaluations(manifest: Manifest, wanted: bool) -> tuple[bool, bool]:
+    """Whether hospitals may be asked to evaluate each state, and the last one."""
+    training, outputs = manifest.training, manifest.outputs
+    # a study whose evaluation reports nothing does not ask for one: with gate noise none is answered
+    reports = bool(outputs.evaluate_metrics or outputs.evaluate_arrays)
+    allowed = wanted and (reports if training is None else training.evaluation is not None)
+    # a private study pays for each evaluation: those of states before the last are left out unless all are paid
+    paid = training.evaluation.times if training and training.evaluation else 0
+    return allowed and (training is None or paid > manifest.rounds), allowed
 
 
 def _same(before: Checkpoint, after: Checkpoint) -> bool:

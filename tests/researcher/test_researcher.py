@@ -3,6 +3,7 @@ from __future__ import annotations
 import researcher
 
 PUBLIC = [
+    "AsyncRounds",
     "CategoryInput",
     "Dataset",
     "FedAvg",
