@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("round_overhead", "sandbox", "private_training", "private_auc", "admission", "ledger_error")
+ALL = ("round_overhead", "sandbox", "private_training", "private_auc", "admission", "ledger_error", "free_riders")
 
 
 def main(names: list[str]) -> int:

@@ -6,9 +6,11 @@ from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
 from researcher.asynchronous import AsyncRounds
+from researcher.contribution import contributions
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
+from researcher.free_riders import Watched
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.private_metrics import PrivateScores
 from researcher.private_study import PrivateStudy
@@ -46,8 +48,10 @@ __all__ = [
     "Target",
     "Unavailable",
     "WardroundError",
+    "Watched",
     "auc_from_histogram",
     "connect",
+    "contributions",
     "federated_auc",
     "privacy",
     "simulate",

@@ -24,20 +24,23 @@ from researcher.strategies import Aggregation, Strategy, Update
 
 Kind = Literal["zero", "copied", "stale", "scaled", "noise"]
 Vector = NDArray[np.float64]
+Rounds = dict[int, "Seen"]
 _MAD = 1.4826
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """zero: of the median length of updates. same: the distance of two updates by the longer one's length, below which
-    they are the same. scaled: how many times longer or shorter than usual. cosine: to the mean direction of the others,
-    below which an update has none. often: share of the rounds that must show the sign."""
+    they are the same. scaled: how many times longer or shorter than usual, and how many robust deviations. cosine: to
+    the mean direction of the others, below which an update has none; agreed: that of the others themselves, below which
+    a round says nothing of it. often: share of the rounds that must show the sign."""
 
     zero: float = 0.01
-    same: float = 0.05
+    same: float = 0.03
     scaled: float = 5.0
     deviations: float = 4.0
     cosine: float = 0.2
+    agreed: float = 0.3
     often: float = 0.5
 
 
@@ -101,17 +104,25 @@ class _Watching:
 def find(rounds: Sequence[Seen], thresholds: Thresholds) -> list[Finding]:
     """Every finding; of each hospital only the first kind that fits: zero, copied, stale, scaled, noise.
 
-    Rounds with fewer than three hospitals say nothing: there is no usual to differ from.
+    Who is accused is left out of what later signs take for usual. Rounds with fewer than three hospitals say nothing:
+    there is no usual to differ from.
     """
-    usable = {number: seen for number, seen in enumerate(rounds, 1) if len(seen.deltas) >= 3}
     found: list[Finding] = []
+    accused: set[str] = set()
     for sign in (_zero, _copied, _stale, _scaled, _noise):
-        accused = {hospital for finding in found for hospital in finding.hospitals}
-        found += [one for one in sign(usable, thresholds) if not accused & set(one.hospitals)]
+        apart = {finding.hospitals[-1] for finding in found}  # of a pair one stays: it may be honest
+        new = [one for one in sign(_without(rounds, apart), thresholds) if not accused & set(one.hospitals)]
+        found += new
+        accused.update(hospital for finding in new for hospital in finding.hospitals)
     return found
 
 
-Rounds = dict[int, Seen]
+def _without(rounds: Sequence[Seen], apart: set[str]) -> Rounds:
+    kept = {
+        number: Seen({h: delta for h, delta in seen.deltas.items() if h not in apart}, seen.before)
+        for number, seen in enumerate(rounds, 1)
+    }
+    return {number: seen for number, seen in kept.items() if len(seen.deltas) >= 3}
 
 
 def _zero(rounds: Rounds, t: Thresholds) -> list[Finding]:
@@ -167,14 +178,21 @@ def _scaled(rounds: Rounds, t: Thresholds) -> list[Finding]:
 
 
 def _noise(rounds: Rounds, t: Thresholds) -> list[Finding]:
-    """By the mean cosine over rounds: that of noise is near 0, whatever its length."""
+    """By the mean cosine over rounds: that of noise is near 0, whatever its length.
+
+    Near the end of training all updates are noise; then the others do not agree either, and nobody is accused.
+    """
     found = []
+    cosines = {number: {h: _cosine_to_others(seen, h) for h in seen.deltas} for number, seen in rounds.items()}
     for hospital in _hospitals(rounds):
-        cosines = [_cosine_to_others(seen, hospital) for seen in rounds.values() if hospital in seen.deltas]
-        if cosines and float(np.mean(cosines)) < t.cosine:
-            numbers = tuple(number for number, seen in rounds.items() if hospital in seen.deltas)
-            why = f"Its updates have no direction in common with the others' (mean cosine {np.mean(cosines):.2f})."
-            found.append(Finding("noise", (hospital,), numbers, why))
+        telling = {
+            number: of[hospital]
+            for number, of in cosines.items()
+            if hospital in of and np.median([c for other, c in of.items() if other != hospital]) >= t.agreed
+        }
+        if telling and (mean := float(np.mean(list(telling.values())))) < t.cosine:
+            why = f"Its updates have no direction in common with the others' (mean cosine {mean:.2f})."
+            found.append(Finding("noise", (hospital,), tuple(telling), why))
     return found
 
 

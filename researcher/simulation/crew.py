@@ -38,7 +38,7 @@ class Crew:
     def __init__(
         self, study: Study, views: Mapping[str, pd.DataFrame], seed: int, processes: int | None, folder: Path
     ) -> None:
-        self._folder, self._seed = folder, seed
+        self._folder, self.seed = folder, seed
         self._config = dict(study.config)
         self._limits = Limits(seconds_per_round=study.seconds_per_round)
         ends = accumulate(len(view) for view in views.values())
@@ -98,7 +98,7 @@ class Crew:
         return self.call("initialize", _NOBODY, {}, 0)
 
     def _told(self, task: Task, hospital: str, number: int) -> dict[str, Any]:
-        digest = digest_of([self._seed, task, hospital, number])
+        digest = digest_of([self.seed, task, hospital, number])
         return {"rows": self._rows.get(hospital, (0, 0)), "seed": int(digest[:8], 16)}
 
     def _start(self, index: int) -> Worker:

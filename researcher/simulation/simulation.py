@@ -23,7 +23,7 @@ from datasites.runner.errors import WorkerFailed
 from datasites.runner.replies import decode_result
 from datasites.wire.arrays import Arrays
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.manifest import OutputContract
+from datasites.wire.manifest import Manifest, OutputContract
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
@@ -55,6 +55,9 @@ class Simulation:
     joins: from which message on a hospital has approved, where it is not from the first.
     tamper: see `SimulatedExchange`; hospitals by name.
     """
+
+    manifest: Manifest
+    journal: Journal
 
     def __init__(
         self,
@@ -99,6 +102,13 @@ class Simulation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.close()
+
+    def restart(self, seed: int, tamper: Tamper | None = None) -> None:
+        """Begins the study anew with another seed, on the same workers and tables."""
+        self._crew.seed, self._tamper = seed, tamper
+        initial = decode_result("initialize", self._crew.initialize()).parameters
+        self.journal = Journal(Path(tempfile.mkdtemp(dir=self.journal.folder.parent)))
+        self.journal.start(initial)
 
     def participants(self) -> list[str]:
         """All hospitals that have joined."""
