@@ -33,7 +33,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.dictionary import Dictionary
 from notebooks.readmission.uci import load, split_sites
 from researcher.exchange import Answer
-from researcher.free_riders import Watched
+from researcher.free_riders import Watch
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "notebooks" / "readmission"
@@ -59,9 +59,9 @@ def measure(simulated: wr.Simulation, seeds: range) -> dict[str, Any]:
         cheat = names[seed % len(names)]
         for kind in (*KINDS, "none"):
             simulated.restart(seed, None if kind == "none" else Cheat(kind, cheat, seed))
-            watched = Watched(wr.FedAvg())
-            wr.Rounds(simulated, watched, evaluate=False).run()
-            findings = [{simulated.label(h) for h in finding.hospitals} for finding in watched.findings()]
+            watch = Watch()
+            wr.Rounds(simulated, evaluate=False, observer=watch).run()
+            findings = [{simulated.label(h) for h in finding.hospitals} for finding in watch.findings()]
             if kind == "none":
                 accused, honest = accused + len(set().union(*findings)), honest + len(names)
                 continue

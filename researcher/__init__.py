@@ -10,7 +10,7 @@ from researcher.contribution import contributions
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
-from researcher.free_riders import Watched
+from researcher.free_riders import Watch
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.private_metrics import PrivateScores
 from researcher.private_study import PrivateStudy
@@ -48,7 +48,7 @@ __all__ = [
     "Target",
     "Unavailable",
     "WardroundError",
-    "Watched",
+    "Watch",
     "auc_from_histogram",
     "connect",
     "contributions",

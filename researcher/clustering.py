@@ -19,12 +19,11 @@ from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
 from policies.errors import InvalidInput
 from researcher.exchange import Exchange
-from researcher.free_riders import Seen, Watched
+from researcher.free_riders import Seen, Watch
 from researcher.journal import Journal
 from researcher.participation import ApprovedStudy
 from researcher.result import Result
 from researcher.rounds import Rounds
-from researcher.strategies import FedAvg
 
 _TREE = "clusters.json"
 
@@ -122,13 +121,13 @@ class ClusteredRounds:
         return results
 
     def _train(self, study: ApprovedStudy) -> tuple[Result, tuple[list[str], list[str]] | None]:
-        watched = Watched(FedAvg())
+        watch = Watch()
         while (done := study.journal.checkpoint().round) < study.manifest.rounds:
-            rounds = Rounds(study, watched, min_hospitals=1, deadline=self._deadline, evaluate=False)
+            rounds = Rounds(study, None, min_hospitals=1, deadline=self._deadline, evaluate=False, observer=watch)
             result = rounds.run(rounds=1)
-            if done + 1 < study.manifest.rounds and (parts := self._criterion.parts(watched.rounds)):
+            if done + 1 < study.manifest.rounds and (parts := self._criterion.parts(watch.rounds)):
                 return result, parts
-        rounds = Rounds(study, watched, min_hospitals=1, deadline=self._deadline, evaluate=self._evaluate)
+        rounds = Rounds(study, None, min_hospitals=1, deadline=self._deadline, evaluate=self._evaluate)
         return rounds.run(rounds=0), None
 
 

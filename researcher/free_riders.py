@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datasites.wire.arrays import Arrays
-from researcher.strategies import Aggregation, Strategy, Update
+from researcher.strategies import Update
 
 Kind = Literal["zero", "copied", "stale", "scaled", "noise"]
 Vector = NDArray[np.float64]
@@ -37,7 +37,7 @@ class Thresholds:
 
     zero: float = 0.01
     same: float = 0.03
-    scaled: float = 5.0
+    scaled: float = 4.0
     deviations: float = 4.0
     cosine: float = 0.2
     agreed: float = 0.3
@@ -62,20 +62,22 @@ class Seen:
     before: Vector | None  # how the state itself moved in the round before
 
 
-class Watched:
-    """A strategy whose rounds are looked at. It aggregates as `strategy` does; every update is kept in memory."""
+class Watch:
+    """Looks at the updates of rounds: `Rounds(..., observer=watch)`. It changes nothing, and keeps all in memory."""
 
-    def __init__(self, strategy: Strategy) -> None:
-        self.name = strategy.name
+    def __init__(self) -> None:
         self.rounds: list[Seen] = []
-        self._strategy = strategy
-        self._last: Vector | None = None
+        self._state: Vector = np.zeros(0)
 
-    def begin(self, current: Arrays) -> Aggregation:
+    def begin(self, current: Arrays) -> None:
+        """A round begins with this state."""
         state = _vector(current)
-        self.rounds.append(Seen({}, None if self._last is None else state - self._last))
-        self._last = state
-        return _Watching(self._strategy.begin(current), state, self.rounds[-1])
+        self.rounds.append(Seen({}, state - self._state if self.rounds else None))
+        self._state = state
+
+    def see(self, update: Update) -> None:
+        """A usable update of this round."""
+        self.rounds[-1].deltas[update.hospital] = _vector(update.parameters) - self._state
 
     def findings(self, thresholds: Thresholds | None = None) -> list[Finding]:
         """What looks like free-riding, over all rounds so far; see `find`."""
@@ -87,18 +89,6 @@ class Watched:
         for row in rows:
             row["hospitals"] = ", ".join(label(hospital) for hospital in row["hospitals"])
         return pd.DataFrame(rows, columns=["kind", "hospitals", "rounds", "reason"])
-
-
-class _Watching:
-    def __init__(self, inner: Aggregation, state: Vector, seen: Seen) -> None:
-        self._inner, self._state, self._seen = inner, state, seen
-
-    def add(self, update: Update) -> None:
-        self._seen.deltas[update.hospital] = _vector(update.parameters) - self._state
-        self._inner.add(update)
-
-    def result(self) -> Arrays:
-        return self._inner.result()
 
 
 def find(rounds: Sequence[Seen], thresholds: Thresholds) -> list[Finding]:

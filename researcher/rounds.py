@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
+from datasites.wire.arrays import Arrays
 from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import FINAL
 from policies.errors import InvalidInput
@@ -19,6 +20,16 @@ from researcher.result import Result
 from researcher.strategies import FedAvg, Strategy, Update
 
 
+class Observer(Protocol):
+    """Looks at each round's updates, of which the record keeps only the metrics."""
+
+    def begin(self, current: Arrays) -> None:
+        """A round of training begins with this state."""
+
+    def see(self, update: Update) -> None:
+        """A usable update of this round."""
+
+
 class Rounds:
     """Runs a study's rounds at every hospital that has approved it, or approves it while they are under way.
 
@@ -28,6 +39,7 @@ class Rounds:
     counts among the rounds that its hospital has approved.
     sample: how many hospitals train in each round, drawn by `seed` (all, when left out); all evaluate the last state.
     evaluate: whether hospitals also evaluate each state on their own test patients.
+    observer: looks at every update, for instance a `Watch` for free-riders.
     """
 
     def __init__(
@@ -40,6 +52,7 @@ class Rounds:
         enough: int | None = None,
         sample: int | None = None,
         seed: int = 0,
+        observer: Observer | None = None,
     ) -> None:
         if deadline <= 0 or any(number is not None and number < 1 for number in (min_hospitals, enough, sample)):
             raise InvalidInput("deadline must be above 0; min_hospitals, enough and sample must be at least 1.")
@@ -52,6 +65,7 @@ class Rounds:
         self._evaluate_each, self._evaluate = evaluations(submission.manifest, evaluate)
         self._exchange = submission.exchange()
         self._members = Members(submission)
+        self._observer = observer
         self._records: list[dict[str, Any]] = []
 
     def run(self, rounds: int | None = None, on_round: Callable[[History], None] | None = None) -> Result:
@@ -119,12 +133,17 @@ class Rounds:
         evaluate = (self._evaluate_each if fit else self._evaluate) and not checkpoint.evaluated
         tickets = self._exchange.post(number, asked, checkpoint.parameters, evaluate=evaluate, fit=fit)
         aggregation = self.strategy.begin(checkpoint.parameters)
+        if fit and self._observer:
+            self._observer.begin(checkpoint.parameters)
         answers: dict[str, Answer] = {}
         usable, silence = 0, f"No answer within {self._deadline:g} seconds."
         for answer in self._exchange.answers(tickets, self._deadline):
             answers[answer.hospital] = Answer(answer.hospital, answer.reply, {}, answer.metrics, answer.problem)
             if answer.usable and answer.reply and answer.reply.fit:
-                aggregation.add(Update(answer.hospital, answer.parameters, answer.reply.fit.num_examples))
+                update = Update(answer.hospital, answer.parameters, answer.reply.fit.num_examples)
+                aggregation.add(update)
+                if self._observer:
+                    self._observer.see(update)
             if answer.reply and answer.reply.reason in FINAL:
                 self._members.leave(answer.hospital)
             usable += answer.usable

@@ -28,7 +28,7 @@ PUBLIC = [
     "Target",
     "Unavailable",
     "WardroundError",
-    "Watched",
+    "Watch",
     "auc_from_histogram",
     "connect",
     "contributions",
