@@ -70,6 +70,8 @@ class Simulation:
         joins: Mapping[str, int] | None = None,
         tamper: Tamper | None = None,
     ) -> None:
+        if not isinstance(study, Study):
+            raise InvalidInput("Only a study with code of its own can be simulated.", "Rehearse a private study.")
         if not 1 <= len(tables) <= MOST_HOSPITALS:
             raise InvalidInput(f"{len(tables)} hospitals cannot be simulated.", f"Give 1 to {MOST_HOSPITALS} tables.")
         if unfit := [name for name in tables if not _NAME.fullmatch(name)]:

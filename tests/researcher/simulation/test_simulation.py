@@ -111,3 +111,9 @@ def test_too_many_hospitals_are_refused(count: int, dictionary: Dictionary, coun
 def test_a_table_that_does_not_fit_the_dictionary_is_refused(dictionary: Dictionary, counting) -> None:
     with pytest.raises(wr.InvalidInput, match="days"):
         wr.Simulation(counting(), {"north": stays(1, 5).assign(days=np.arange(5) + 1000)}, dictionary)
+
+
+def test_a_private_study_is_refused_in_plain_words(dictionary: Dictionary, tables: dict[str, Any]) -> None:
+    study: Any = object.__new__(wr.PrivateStudy)
+    with pytest.raises(wr.InvalidInput, match="Only a study with code of its own"):
+        wr.simulate(study, tables, dictionary)
