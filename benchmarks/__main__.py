@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("round_overhead", "sandbox", "private_training", "private_auc", "admission", "ledger_error", "algorithms")
+ALL = (
+    "round_overhead",
+    "sandbox",
+    "private_training",
+    "private_auc",
+    "admission",
+    "ledger_error",
+    "algorithms",
+    "free_riders",
+)
 
 
 def main(names: list[str]) -> int:

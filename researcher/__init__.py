@@ -5,9 +5,12 @@ from datasites.wire.preparation import CategoryInput, NumberInput, Target
 from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
+from researcher.asynchronous import AsyncRounds
+from researcher.contribution import contributions
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
+from researcher.free_riders import Watch
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
@@ -15,6 +18,7 @@ from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
 from researcher.result import Result
 from researcher.rounds import Rounds
+from researcher.simulation import Simulation, simulate
 from researcher.strategies import (
     FedAdagrad,
     FedAdam,
@@ -32,6 +36,7 @@ from researcher.study import Study
 from researcher.submission import Submission
 
 __all__ = [
+    "AsyncRounds",
     "CategoryInput",
     "Counts",
     "Dataset",
@@ -58,6 +63,7 @@ __all__ = [
     "RoundFailed",
     "Rounds",
     "Scaffold",
+    "Simulation",
     "Strategy",
     "Study",
     "StudyFailed",
@@ -66,9 +72,12 @@ __all__ = [
     "TrimmedMean",
     "Unavailable",
     "WardroundError",
+    "Watch",
     "auc_from_histogram",
     "collect",
     "connect",
+    "contributions",
     "federated_auc",
     "privacy",
+    "simulate",
 ]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from datasites.wire import keys
 from datasites.wire.arrays import Arrays
 from datasites.wire.contract import array_problems, metric_problems
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
-from datasites.wire.manifest import Manifest
+from datasites.wire.manifest import Manifest, OutputContract
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
 from datasites.wire.store import Store
@@ -37,36 +38,59 @@ class Answer:
         return not self.problem
 
 
-class Exchange:
-    """The boxes of one study, as its researcher uses them."""
+@dataclass(frozen=True)
+class Ticket:
+    """A message that waits for its answer: its number, the digest its answer is known by, and what it asked for."""
+
+    number: int
+    digest: str
+    evaluate: bool
+    fit: bool
+
+
+class Exchange(Protocol):
+    """The way to the hospitals and back: through the store, or to hospitals that are simulated on this machine."""
+
+    def post(
+        self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool
+    ) -> dict[str, Ticket]:
+        """Posts one message to each hospital. A hospital answers no number below one that it has answered."""
+
+    def answers(self, tickets: Mapping[str, Ticket], seconds: float) -> Iterator[Answer]:
+        """Yields answers as they come, until all are there or `seconds` have passed."""
+
+    def withdraw(self, tickets: Mapping[str, Ticket]) -> None:
+        """Takes messages back: a hospital that comes back late must not work on them any more."""
+
+
+class StoreExchange:
+    """The boxes of one study in the store, as its researcher uses them."""
 
     def __init__(self, manifest: Manifest, identity: Identity, peers: PinnedPeers, store: Store) -> None:
         self._manifest = manifest
         self._study = manifest.digest
         self._identity, self._peers, self._store = identity, peers, store
-        self._asked = (False, False)
         self._public: dict[str, PublicIdentity] = {}
         self._longest_wait = _LOCAL_WAIT if store.url.startswith(("file:", "memory:")) else _REMOTE_WAIT
 
-    def post(self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool) -> dict[str, str]:
-        """Posts one message to each hospital; returns the digests by which their answers are known."""
-        digests, self._asked = {}, (evaluate, fit)
+    def post(
+        self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool
+    ) -> dict[str, Ticket]:
+        """The same message posted again is the same to the last byte, and gets the same answer."""
+        tickets = {}
         for hospital in hospitals:
             request = RoundRequest(study=self._study, number=number, hospital=hospital, evaluate=evaluate, fit=fit)
             plaintext = encode_request(request, parameters)
             sealed = self._identity.seal(self._keys_of(hospital), plaintext)
             self._store.put(keys.round_down(self._study, hospital, number), sealed)
-            digests[hospital] = request_digest(plaintext)
-        return digests
+            tickets[hospital] = Ticket(number, request_digest(plaintext), evaluate, fit)
+        return tickets
 
-    def answers(self, number: int, digests: dict[str, str], deadline: float) -> Iterator[Answer]:
-        """Yields answers as they come, until all are there or `deadline` (time.monotonic()) has passed.
-
-        A store that is away for a while is waited for.
-        """
-        waiting, wait = dict(digests), _QUICK_SECONDS
+    def answers(self, tickets: Mapping[str, Ticket], seconds: float) -> Iterator[Answer]:
+        """A store that is away for a while is waited for."""
+        waiting, wait, deadline = dict(tickets), _QUICK_SECONDS, time.monotonic() + seconds
         while waiting:
-            found = self._look(number, waiting)
+            found = self._look(waiting)
             for answer in found:
                 del waiting[answer.hospital]
                 yield answer
@@ -76,51 +100,56 @@ class Exchange:
             if waiting:
                 time.sleep(wait)
 
+    def withdraw(self, tickets: Mapping[str, Ticket]) -> None:
+        self._store.delete(*(keys.round_down(self._study, h, ticket.number) for h, ticket in tickets.items()))
+
     def _keys_of(self, hospital: str) -> PublicIdentity:
         # pinned keys do not change, and reading and checking them costs more than a round's cryptography
         if hospital not in self._public:
             self._public[hospital] = self._peers.require(hospital)
         return self._public[hospital]
 
-    def withdraw(self, number: int, hospitals: list[str]) -> None:
-        """Removes a closed round's messages: a hospital that comes back late must not work on them any more."""
-        self._store.delete(*(keys.round_down(self._study, hospital, number) for hospital in hospitals))
-
-    def _look(self, number: int, waiting: dict[str, str]) -> list[Answer]:
+    def _look(self, waiting: Mapping[str, Ticket]) -> list[Answer]:
         try:
-            there = {keys.last(key) for key in self._store.names(keys.rounds_up(self._study, number))}
-            found = [self._read(number, h, digest) for h, digest in sorted(waiting.items()) if h in there]
+            there = {
+                (number, keys.last(key))
+                for number in {ticket.number for ticket in waiting.values()}
+                for key in self._store.names(keys.rounds_up(self._study, number))
+            }
+            found = [self._read(h, ticket) for h, ticket in sorted(waiting.items()) if (ticket.number, h) in there]
         except Unavailable:
             return []
         return [answer for answer in found if answer is not None]
 
-    def _read(self, number: int, hospital: str, digest: str) -> Answer | None:
+    def _read(self, hospital: str, ticket: Ticket) -> Answer | None:
         try:
-            raw = self._store.get(keys.round_up(self._study, number, hospital), ROUND_BYTES)
+            raw = self._store.get(keys.round_up(self._study, ticket.number, hospital), ROUND_BYTES)
             plaintext = self._identity.open(self._keys_of(hospital), raw or b"")
             reply, parameters, metrics = decode_reply(plaintext)
         except Unavailable:
             raise
         except WardroundError:
             return None  # not the hospital's own word (yet): whoever holds the store can put rubbish there
-        if (reply.study, reply.number, reply.hospital) != (self._study, number, hospital):
+        if (reply.study, reply.number, reply.hospital) != (self._study, ticket.number, hospital):
             return None
-        if reply.request != digest:
-            return Answer(hospital, None, problem="It answered this round for another message.")
-        if reply.reason is not None:
-            return Answer(hospital, reply, problem=reply.reason.text)
-        problems = self._problems(reply, parameters, metrics)
-        return Answer(hospital, reply, parameters, metrics, problem="; ".join(problems))
+        return judged(reply, parameters, metrics, ticket, self._manifest.outputs)
 
-    def _problems(self, reply: RoundReply, parameters: Arrays, metrics: Arrays) -> list[str]:
-        """A hospital's answer is held to the contract on this side too: one bad one must not spoil the model."""
-        contract = self._manifest.outputs
-        asked = (reply.evaluate is not None, reply.fit is not None) == self._asked
-        problems = [] if asked else ["It did not do what the round asked for."]
-        if reply.fit:
-            problems += array_problems(parameters, contract.parameters)
-            problems += metric_problems(reply.fit.metrics, contract.fit_metrics)
-        if reply.evaluate:
-            problems += array_problems(metrics, contract.evaluate_arrays)
-            problems += metric_problems(reply.evaluate.metrics, contract.evaluate_metrics)
-        return problems
+
+def judged(reply: RoundReply, parameters: Arrays, metrics: Arrays, ticket: Ticket, contract: OutputContract) -> Answer:
+    """What can be used of a hospital's reply.
+
+    It is held to the contract on this side too: one bad answer must not spoil the model.
+    """
+    if reply.request != ticket.digest:
+        return Answer(reply.hospital, None, problem="It answered this round for another message.")
+    if reply.reason is not None:
+        return Answer(reply.hospital, reply, problem=reply.reason.text)
+    asked = (reply.evaluate is not None, reply.fit is not None) == (ticket.evaluate, ticket.fit)
+    problems = [] if asked else ["It did not do what the round asked for."]
+    if reply.fit:
+        problems += array_problems(parameters, contract.parameters)
+        problems += metric_problems(reply.fit.metrics, contract.fit_metrics)
+    if reply.evaluate:
+        problems += array_problems(metrics, contract.evaluate_arrays)
+        problems += metric_problems(reply.evaluate.metrics, contract.evaluate_metrics)
+    return Answer(reply.hospital, reply, parameters, metrics, problem="; ".join(problems))

@@ -16,16 +16,15 @@ from researcher.metrics import SCORE_HISTOGRAM, federated_auc, weighted_mean
 
 
 def record_of(
-    hospital: str, answer: Answer | None, message: int, round_before: int, fit: bool, deadline: float
+    hospital: str, answer: Answer | None, message: int, round_before: int, fit: bool, silence: str
 ) -> dict[str, Any]:
-    """What the journal keeps of a hospital's answer (or silence) to one message; JSON values."""
-    late = f"No answer within {deadline:g} seconds."
+    """What the journal keeps of a hospital's answer (or, in the words of `silence`, of none) to one message; JSON."""
     record: dict[str, Any] = {
         "message": message,
         "evaluated_round": round_before,
         "trained_round": round_before + 1 if fit else None,
         "hospital": hospital,
-        "problem": answer.problem if answer else late,
+        "problem": answer.problem if answer else silence,
         "seconds": answer.reply.seconds if answer and answer.reply else None,
         "fit": None,
         "evaluate": None,
@@ -60,6 +59,8 @@ class History:
             }
             row.update({f"train_{name}": v for name, v in (record["fit"] or {}).get("metrics", {}).items()})
             row.update((record["evaluate"] or {}).get("metrics", {}))
+            if "staleness" in record:
+                row["staleness"] = record["staleness"]
             rows.append(row)
         return pd.DataFrame(rows)
 

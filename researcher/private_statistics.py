@@ -9,7 +9,6 @@ wr.FedAvg(weights=counts.weights())                   # for a later study
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,6 @@ from policies.privacy.events import Gaussian
 from policies.privacy.plan import Plan
 from researcher import privacy
 from researcher.errors import RoundFailed
-from researcher.exchange import Exchange
 from researcher.private_study import Cost, unusable
 from researcher.submission import Submission
 
@@ -183,11 +181,11 @@ def collect(submission: Submission, deadline: float = 600) -> Counts:
     manifest, federation = submission.manifest, submission.federation
     if manifest.statistics is None:
         raise InvalidInput("This study trains a model.", "Run it with Rounds.")
-    exchange = Exchange(manifest, federation.identity, federation.peers, federation.store)
+    exchange = submission.exchange()
     hospitals = submission.participants()
-    digests = exchange.post(1, hospitals, {}, evaluate=True, fit=False)  # always the same message: the same answer
-    answers = {one.hospital: one for one in exchange.answers(1, digests, time.monotonic() + deadline)}
-    exchange.withdraw(1, hospitals)
+    tickets = exchange.post(1, hospitals, {}, evaluate=True, fit=False)  # always the same message: the same answer
+    answers = {one.hospital: one for one in exchange.answers(tickets, deadline)}
+    exchange.withdraw(tickets)
     rows = {hospital: one.metrics[STATISTICS] for hospital, one in sorted(answers.items()) if one.usable}
     if not rows:
         why = " ".join(f"{federation.label(hospital)}: {one.problem}" for hospital, one in answers.items())

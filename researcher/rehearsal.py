@@ -95,7 +95,7 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     for dataset in datasets:
         initial, calls = _run(study, dataset, initial)
         fitted, evaluated = calls[-2:]
-        contract = contract or _contract(initial, fitted.outcome, evaluated.outcome)
+        contract = contract or contract_of(initial, fitted.outcome, evaluated.outcome)
         for call in calls:
             _pass_gate(dataset, call, contract)
         rows.append(_row(dataset, fitted, evaluated))
@@ -120,7 +120,7 @@ def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays
             return _calls(root, study, initial)
         except WorkerFailed as failure:
             raise RehearsalFailed(
-                f"On the mock twin of {dataset.hospital_name}: {failure.message}\n{_tail(root / 'log')}", failure.hint
+                f"On the mock twin of {dataset.hospital_name}: {failure.message}\n{tail(root / 'log')}", failure.hint
             ) from None
 
 
@@ -161,7 +161,8 @@ def _call(worker: Worker, task: Task, parameters: Arrays, config: dict[str, Any]
         raise RehearsalFailed(f"{task} returns what is no result: {problem.message}") from None
 
 
-def _contract(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputContract:
+def contract_of(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputContract:
+    """What may leave in a round, as these outputs have it. Raises RehearsalFailed for what no contract can hold."""
     if fitted.arrays:
         name = next(iter(fitted.arrays))
         raise RehearsalFailed(f"fit returns the array metric {name!r}.", "Return it from evaluate.")
@@ -220,6 +221,7 @@ def _shortened(metrics: dict[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.6g}") for name, value in kept}
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
+    """The last lines of what the study printed."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "\n".join(lines[-_LOG_LINES:])

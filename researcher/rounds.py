@@ -2,62 +2,76 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
+from datasites.wire.arrays import Arrays
+from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import FINAL
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed, StudyFailed
-from researcher.exchange import Answer, Exchange
+from researcher.exchange import Answer
 from researcher.history import History, record_of
 from researcher.journal import Checkpoint
+from researcher.participation import ApprovedStudy, Members
 from researcher.progress import bar
 from researcher.result import Result
 from researcher.strategies import FedAvg, Strategy, Update
 from researcher.strategies.base import described, identity
-from researcher.submission import Submission
+
+
+class Observer(Protocol):
+    """Looks at each round's updates, of which the record keeps only the metrics."""
+
+    def begin(self, current: Arrays) -> None:
+        """A round of training begins with this state."""
+
+    def see(self, update: Update) -> None:
+        """A usable update of this round."""
 
 
 class Rounds:
-    """Runs a study's rounds at every hospital that has approved it.
+    """Runs a study's rounds at every hospital that has approved it, or approves it while they are under way.
 
     strategy: FedAvg when left out; the same, with the same settings, from a study's first round to its last.
     min_hospitals: a round with fewer usable answers fails (default: 2, or 1 where only one hospital takes part; never
     fewer than the strategy needs).
     deadline: seconds after which a round closes without those that have not answered; they take part in the next one.
+    enough: a round of training closes as soon as so many usable answers are in. Later ones are not used, though each
+    counts among the rounds that its hospital has approved.
+    sample: how many hospitals train in each round, drawn by `seed` (all, when left out); all evaluate the last state.
     evaluate: whether hospitals also evaluate each state on their own test patients.
+    observer: looks at every update, for instance a `Watch` for free-riders.
     """
 
     def __init__(
         self,
-        submission: Submission,
+        submission: ApprovedStudy,
         strategy: Strategy | None = None,
         min_hospitals: int | None = None,
         deadline: float = 600,
         evaluate: bool = True,
+        enough: int | None = None,
+        sample: int | None = None,
+        seed: int = 0,
+        observer: Observer | None = None,
     ) -> None:
         if submission.manifest.statistics is not None:
             raise InvalidInput("This study only counts: it has no rounds.", "Use collect(submission).")
-        if deadline <= 0 or (min_hospitals is not None and min_hospitals < 1):
-            raise InvalidInput("deadline must be above 0 and min_hospitals at least 1.")
+        if deadline <= 0 or any(number is not None and number < 1 for number in (min_hospitals, enough, sample)):
+            raise InvalidInput("deadline must be above 0; min_hospitals, enough and sample must be at least 1.")
+        if min_hospitals and min_hospitals > min(enough or min_hospitals, sample or min_hospitals):
+            raise InvalidInput("No round could have min_hospitals answers.", "Raise enough and sample to it.")
         self.submission = submission
         self.strategy: Strategy = strategy or FedAvg()
         self._identity = identity(self.strategy)
         self._wanted = min_hospitals
-        self._deadline = deadline
-        training, outputs = submission.manifest.training, submission.manifest.outputs
-        # a study whose evaluation reports nothing does not ask for one: with gate noise none is answered
-        reports = bool(outputs.evaluate_metrics or outputs.evaluate_arrays)
-        allowed = evaluate and (reports if training is None else training.evaluation is not None)
-        self._evaluate = allowed
-        # a private study pays for each evaluation: those of states before the last are left out unless all are paid
-        paid = training.evaluation.times if training and training.evaluation else 0
-        self._evaluate_each = allowed and (training is None or paid > submission.manifest.rounds)
-        federation = submission.federation
-        self._exchange = Exchange(submission.manifest, federation.identity, federation.peers, federation.store)
-        self._left: set[str] = set()
+        self._deadline, self._enough, self._sample, self._seed = deadline, enough, sample, seed
+        self._evaluate_each, self._evaluate = evaluations(submission.manifest, evaluate)
+        self._exchange = submission.exchange()
+        self._members = Members(submission)
+        self._observer = observer
         self._records: list[dict[str, Any]] = []
 
     def run(self, rounds: int | None = None, on_round: Callable[[History], None] | None = None) -> Result:
@@ -71,18 +85,18 @@ class Rounds:
             checkpoint = journal.checkpoint()
             self._check_strategy(checkpoint)
             target = self._target(checkpoint, rounds)
-            hospitals = self._participants(fit=checkpoint.round < target)
+            self._gather(fit=checkpoint.round < target)
             before = checkpoint
             self._records = journal.history()
             with bar(self.submission.manifest.name, target) as advance_to:
                 while checkpoint.round < target:
                     advance_to(checkpoint.round, self._note())
-                    checkpoint = self._message(checkpoint, hospitals, fit=True)
+                    checkpoint = self._message(checkpoint, fit=True)
                     if on_round:
                         on_round(self._history())
                 advance_to(target, "evaluating" if self._evaluate else "")
                 if self._evaluate and not checkpoint.evaluated:
-                    checkpoint = self._message(checkpoint, hospitals, fit=False)
+                    checkpoint = self._message(checkpoint, fit=False)
                 advance_to(target, "")
             if before.round < target and _same(before, checkpoint):
                 raise StudyFailed("Training changed nothing: every hospital returned the state it was sent.")
@@ -103,7 +117,7 @@ class Rounds:
         target = limit if rounds is None else checkpoint.round + rounds
         if rounds is not None and rounds < 0:
             raise InvalidInput("The number of rounds cannot be negative.")
-        if target > limit:
+        if rounds != 0 and target > limit:
             raise InvalidInput(f"The study was approved for {limit} rounds, {checkpoint.round} are done.")
         return target
 
@@ -115,38 +129,46 @@ class Rounds:
                 "Go on with that, or submit the study under another name.",
             )
 
-    def _participants(self, fit: bool) -> list[str]:
-        hospitals = [h for h in self.submission.participants() if h not in self._left]
-        needed = self._min(len(hospitals), fit)
-        if len(hospitals) < needed:
+    def _gather(self, fit: bool) -> None:
+        self._members.gather()
+        if (present := len(self._members.present)) < self._min(fit):
             raise RoundFailed(
-                f"{len(hospitals)} hospitals have approved this study; it needs {needed}.",
-                "See Submission.status().",
+                f"{present} hospitals have approved this study; it needs {self._min(fit)}.", "See Submission.status()."
             )
-        return hospitals
 
-    def _min(self, participants: int, fit: bool) -> int:
-        wanted = self._wanted if self._wanted is not None else max(1, min(2, participants))
+    def _min(self, fit: bool) -> int:
+        few = max(1, min(2, self._members.came, self._enough or 2, self._sample or 2))
+        wanted = self._wanted if self._wanted is not None else few
         return max(wanted, self.strategy.min_updates) if fit else wanted
 
-    def _message(self, checkpoint: Checkpoint, hospitals: list[str], fit: bool) -> Checkpoint:
-        """One message to every hospital that is still in, and what becomes of the answers."""
-        asked = [h for h in hospitals if h not in self._left]
+    def _message(self, checkpoint: Checkpoint, fit: bool) -> Checkpoint:
+        """One message to hospitals that are in, and what becomes of the answers."""
+        self._members.look()
         number = checkpoint.messages + 1
+        asked = self._members.sample(self._sample if fit else None, self._seed, number)
         evaluate = (self._evaluate_each if fit else self._evaluate) and not checkpoint.evaluated
-        digests = self._exchange.post(number, asked, checkpoint.parameters, evaluate=evaluate, fit=fit)
+        tickets = self._exchange.post(number, asked, checkpoint.parameters, evaluate=evaluate, fit=fit)
         aggregation = self.strategy.begin(checkpoint.parameters, checkpoint.memory)
+        if fit and self._observer:
+            self._observer.begin(checkpoint.parameters)
         answers: dict[str, Answer] = {}
-        for answer in self._exchange.answers(number, digests, time.monotonic() + self._deadline):
+        usable, silence = 0, f"No answer within {self._deadline:g} seconds."
+        for answer in self._exchange.answers(tickets, self._deadline):
             answers[answer.hospital] = Answer(answer.hospital, answer.reply, {}, answer.metrics, answer.problem)
             if answer.usable and answer.reply and answer.reply.fit:
-                aggregation.add(Update(answer.hospital, answer.parameters, answer.reply.fit.num_examples))
+                update = Update(answer.hospital, answer.parameters, answer.reply.fit.num_examples)
+                aggregation.add(update)
+                if self._observer:
+                    self._observer.see(update)
             if answer.reply and answer.reply.reason in FINAL:
-                self._left.add(answer.hospital)
-        self._exchange.withdraw(number, asked)
-        records = [record_of(h, answers.get(h), number, checkpoint.round, fit, self._deadline) for h in asked]
-        usable = sum(1 for answer in answers.values() if answer.usable)
-        if usable < self._min(len(hospitals), fit):
+                self._members.leave(answer.hospital)
+            usable += answer.usable
+            if fit and usable == self._enough:
+                silence = f"The round closed before it answered: {usable} answers were enough."
+                break
+        self._exchange.withdraw(tickets)
+        records = [record_of(h, answers.get(h), number, checkpoint.round, fit, silence) for h in asked]
+        if usable < self._min(fit):
             if any(not answer.usable for answer in answers.values()):
                 self._close(replace(checkpoint, messages=number), records)
             # else all that is missing are answers that may still come to this very message, at no cost to the others
@@ -161,7 +183,7 @@ class Rounds:
 
     def _give_up(self, trained: int, records: list[dict[str, Any]], usable: int, fit: bool) -> NoReturn:
         """The state stays as it was, and the researcher is told who failed why."""
-        label = self.submission.federation.label
+        label = self.submission.label
         why = " ".join(f"{label(r['hospital'])}: {r['problem']}" for r in records if r["problem"])
         what = f"Round {trained + 1}" if fit else "The last evaluation"
         raise RoundFailed(f"{what} had {usable} usable answers. {why}", "The state before it is kept; run() goes on.")
@@ -171,11 +193,22 @@ class Rounds:
         self._records = [*self._records, *records]
 
     def _history(self) -> History:
-        return History(self._records, self.submission.federation.label)
+        return History(self._records, self.submission.label)
 
     def _note(self) -> str:
         auc = self._history().last_auc()
         return f"federated AUC {auc:.4f}" if auc is not None else ""
+
+
+def evaluations(manifest: Manifest, wanted: bool) -> tuple[bool, bool]:
+    """Whether hospitals may be asked to evaluate each state, and the last one."""
+    training, outputs = manifest.training, manifest.outputs
+    # a study whose evaluation reports nothing does not ask for one: with gate noise none is answered
+    reports = bool(outputs.evaluate_metrics or outputs.evaluate_arrays)
+    allowed = wanted and (reports if training is None else training.evaluation is not None)
+    # a private study pays for each evaluation: those of states before the last are left out unless all are paid
+    paid = training.evaluation.times if training and training.evaluation else 0
+    return allowed and (training is None or paid > manifest.rounds), allowed
 
 
 def _same(before: Checkpoint, after: Checkpoint) -> bool:

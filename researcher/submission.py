@@ -17,6 +17,7 @@ from datasites.wire.files import write_atomically
 from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manifest, code_problems, sign_manifest
 from datasites.wire.quiet import quiet
 from policies.errors import InvalidInput, Unavailable
+from researcher.exchange import Exchange, StoreExchange
 from researcher.journal import Journal
 from researcher.noise import paragraphs, told
 from researcher.progress import bar
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datasites.wire.arrays import Arrays
     from researcher.federation import Federation
 
+_LOOK_SECONDS = 1.0  # a look for hospitals that join costs a sync with the store
 Signed = TypeVar("Signed", SignedDecision, SignedExcerpt)
 
 
@@ -36,6 +38,7 @@ class Submission:
         self.manifest = manifest
         self.folder = folder
         self.journal = Journal(folder)
+        self._looked = 0.0
 
     @property
     def digest(self) -> str:
@@ -111,6 +114,27 @@ class Submission:
             for email, d in self.decisions().items()
             if d.verdict == "approved" and d.expires_at is not None and d.expires_at > now
         )
+
+    def joined(self) -> list[str]:
+        """Hospitals that may have approved meanwhile, or nobody: a cheap look, to be had before each round."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return []
+        self._looked = time.monotonic()
+        approved = {hospital for hospital, d in self.decisions().items() if d.verdict == "approved"}
+        if approved >= set(self.federation.emails):
+            return []
+        try:
+            return self.participants()
+        except Unavailable:  # who comes is seen at the next look
+            return []
+
+    def label(self, hospital: str) -> str:
+        """A hospital's short name."""
+        return self.federation.label(hospital)
+
+    def exchange(self) -> Exchange:
+        """The way to the hospitals."""
+        return StoreExchange(self.manifest, self.federation.identity, self.federation.peers, self.federation.store)
 
     def status(self) -> pd.DataFrame:
         """One row per hospital: its decision, limits and reason."""

@@ -27,6 +27,7 @@ from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest, OutputContract, describe_files, sign_manifest
 from datasites.wire.peers import PinnedPeers
 from policies.errors import Refused
+from researcher.buffer import Sent, Step, StepJournal
 from researcher.journal import Checkpoint, Journal
 from tests.crash.section import DOUBLED, HALF, LOST, Problem, Section, said, say
 from tests.support.federation import DICTIONARY, stays
@@ -183,6 +184,35 @@ def _journal(folder: Path) -> None:
         say(folder, str(number))
 
 
+def _steps(folder: Path) -> None:
+    """Asynchronous training: each step moves the state, and leaves a message out and an update in the buffer."""
+    journal = Journal(folder / "journal")
+    journal.start(_state_of(0))
+    steps = StepJournal(journal)
+    for number in range(steps.begin().messages + 1, 4):
+        step = Step(
+            number, number, {"ada@uni.org": Sent(number, number - 1, False)}, 1, float(number), _state_of(number)
+        )
+        steps.take(step, [{"message": number}], _state_of(number))
+        say(folder, str(number))
+
+
+def _stepped(folder: Path, final: bool) -> list[Problem]:
+    """Which is what a restart finds when it has closed what was cut off."""
+    journal = Journal(folder / "journal")
+    if not list(journal.folder.glob("state*")) and not final and not said(folder):
+        return []
+    steps = StepJournal(journal)
+    step = steps.begin()
+    problems = _journalled(folder, final)
+    if step.messages and (step.weight, set(step.sums["w"] - _state_of(step.messages)["w"])) != (step.messages, {0}):
+        problems.append((HALF, "the buffer is not the one of its step"))
+    for version in {step.version, *(sent.version for sent in step.out.values())}:
+        if steps.state(version)["w"].tobytes() != _state_of(version)["w"].tobytes():
+            problems.append((HALF, f"the state of version {version} is not what hospitals were sent"))
+    return problems
+
+
 def _journalled(folder: Path, final: bool) -> list[Problem]:
     journal = Journal(folder / "journal")
     if not list(journal.folder.glob("state*")) and not final and not said(folder):
@@ -292,6 +322,7 @@ SECTIONS = (
     Section("an answer is recorded, and marked as posted", _prepare_keys, _answer, _answer, _answers),
     Section("approved bytes are kept", _prepare_keys, _keep, _keep, _kept),
     Section("the researcher closes a round", _prepare_keys, _journal, _journal, _journalled),
+    Section("asynchronous training takes a step", _prepare_keys, _steps, _steps, _stepped),
     Section("an audit log is exported", _prepare_export, _export, _export, _exported),
     Section("a datasite is created", _prepare_keys, _create, _create, _created),
     Section("a table is registered", _prepare_table, _register, _register, _registered),

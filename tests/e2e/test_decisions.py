@@ -85,6 +85,26 @@ def test_a_hospital_that_allowed_fewer_rounds_drops_out_when_they_are_used(world
     assert result.rounds["hospitals"].tolist() == [2, 1, 1, 1]
 
 
+def test_a_hospital_that_approves_while_rounds_run_joins_them(world: World) -> None:
+    north, south = world.hospitals
+    study = world.submit(rounds=10, config={"pause": 0.5})
+    north.approve(study)
+    south.wait_for_submission(study)
+    study.wait(hospitals=1, timeout=PATIENCE)
+
+    def approve_after_the_first(history: History) -> None:
+        if history.rounds()["round"].max() == 0:
+            south.datasite.approve(study.manifest.job_name)
+
+    result = wr.Rounds(study).run(on_round=approve_after_the_first)
+    hospitals = result.rounds["hospitals"].tolist()
+    assert hospitals == sorted(hospitals)
+    assert (hospitals[0], hospitals[-1]) == (1, 2)
+    assert problems(result, "south") == []
+    joined = hospitals.index(2) + 1
+    assert south.datasite.state.used(study.digest) == (10 - joined + 1, 10 - joined + 2)
+
+
 def test_a_revoked_hospital_runs_no_further_round(world: World) -> None:
     north, south = world.hospitals
     study = world.approved(rounds=3)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import researcher
 
 PUBLIC = [
+    "AsyncRounds",
     "CategoryInput",
     "Counts",
     "Dataset",
@@ -29,6 +30,7 @@ PUBLIC = [
     "RoundFailed",
     "Rounds",
     "Scaffold",
+    "Simulation",
     "Strategy",
     "Study",
     "StudyFailed",
@@ -37,11 +39,14 @@ PUBLIC = [
     "TrimmedMean",
     "Unavailable",
     "WardroundError",
+    "Watch",
     "auc_from_histogram",
     "collect",
     "connect",
+    "contributions",
     "federated_auc",
     "privacy",
+    "simulate",
 ]
 
 

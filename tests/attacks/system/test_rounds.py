@@ -120,10 +120,10 @@ def test_swaps_two_hospitals_answers(ward: Ward) -> None:
         line.answer(number, plaintext)
         answer = line.store.get(keys.round_up(line.study.digest, number, ward.north.email))
         line.store.put(keys.round_up(line.study.digest, number, ward.south.email), answer or b"")
-        from researcher.exchange import Exchange
+        from researcher.exchange import StoreExchange, Ticket
 
-        exchange = Exchange(line.study.manifest, ward.ada.identity, ward.ada.peers, line.store)
-        assert exchange._look(number, {ward.south.email: "0" * 64}) == []
+        exchange = StoreExchange(line.study.manifest, ward.ada.identity, ward.ada.peers, line.store)
+        assert exchange._look({ward.south.email: Ticket(number, "0" * 64, True, True)}) == []
 
 
 # who signs

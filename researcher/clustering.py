@@ -1,0 +1,172 @@
+"""A model for each group of hospitals that cannot share one, and one model where they can.
+
+Clustered federated learning: Sattler, Mueller and Samek (2020), IEEE TNNLS. Hospitals train one model until it hardly
+moves any more. If their updates still pull in two opposite directions, the hospitals are parted in two, each part goes
+on with its own model, and may be parted again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.wire.files import write_atomically
+from datasites.wire.manifest import Manifest
+from policies.errors import InvalidInput
+from researcher.exchange import Exchange
+from researcher.free_riders import Seen, Watch
+from researcher.journal import Journal
+from researcher.participation import ApprovedStudy
+from researcher.result import Result
+from researcher.rounds import Rounds
+
+_TREE = "clusters.json"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """When one model is not enough, over the last `rounds` rounds.
+
+    still: the mean update must be shorter than this share of the updates' mean length; before, one model still gets
+    better for all. gap: by how much the least cosine within the parts must exceed the greatest between them.
+    """
+
+    rounds: int = 2
+    still: float = 0.4
+    gap: float = 0.5
+
+    def parts(self, rounds: Sequence[Seen]) -> tuple[list[str], list[str]] | None:
+        """The two groups, or None where one model is enough, or cannot be judged yet."""
+        last = rounds[-self.rounds :]
+        hospitals = sorted(set.intersection(*(set(seen.deltas) for seen in last))) if last else []
+        if len(last) < self.rounds or len(hospitals) < 3:
+            return None
+        stacked = [np.stack([seen.deltas[h] for h in hospitals]) for seen in last]
+        if any(_movement(deltas) >= self.still for deltas in stacked):
+            return None
+        cosines = np.mean([_cosines(deltas) for deltas in stacked], axis=0)
+        first, second = bipartition(cosines)
+        within = [cosines[i, j] for part in (first, second) for i in part for j in part if i < j]
+        if min(within) - cosines[np.ix_(first, second)].max() < self.gap:
+            return None
+        return [hospitals[i] for i in first], [hospitals[i] for i in second]
+
+
+def bipartition(similarity: NDArray[np.float64]) -> tuple[list[int], list[int]]:
+    """The two groups whose greatest similarity across is least: single linkage, stopped at two (Sattler, Algorithm 1).
+
+    similarity: symmetric, of shape (n, n) with n at least 2.
+    """
+    groups = [{i} for i in range(len(similarity))]
+    rows, columns = np.triu_indices(len(similarity), 1)
+    for index in np.argsort(-similarity[rows, columns], kind="stable"):
+        if len(groups) == 2:
+            break
+        one = next(g for g in groups if int(rows[index]) in g)
+        other = next(g for g in groups if int(columns[index]) in g)
+        if one is not other:
+            groups.remove(other)
+            one |= other
+    first, second = sorted(sorted(group) for group in groups)
+    return first, second
+
+
+class ClusteredRounds:
+    """Runs a study's rounds as `Rounds` does, and parts the hospitals where the criterion says so.
+
+    A cluster is named by its way from the root: "all", "all.1", "all.2", "all.1.1" and so on. A hospital that joins
+    after its cluster was parted is in none: it has not shown where it belongs. A study that was stopped goes on in the
+    clusters that there were.
+    """
+
+    def __init__(
+        self,
+        submission: ApprovedStudy,
+        criterion: Criterion | None = None,
+        deadline: float = 600,
+        evaluate: bool = True,
+    ) -> None:
+        self.submission = submission
+        self._criterion = criterion or Criterion()
+        self._deadline, self._evaluate = deadline, evaluate
+
+    def run(self) -> dict[str, Result]:
+        """All rounds of the study. The result of each cluster that was not parted, by its name."""
+        return self._grow("all", self.submission, self.submission.journal.folder)
+
+    def members(self) -> dict[str, list[str]]:
+        """The hospitals of each cluster that came of a parting, as far as the study has got."""
+        found: dict[str, list[str]] = {}
+        for path in sorted(self.submission.journal.folder.rglob(_TREE)):
+            found |= json.loads(path.read_bytes())
+        return found
+
+    def _grow(self, name: str, study: ApprovedStudy, folder: Path) -> dict[str, Result]:
+        tree = folder / _TREE
+        if not tree.exists():
+            result, parts = self._train(study)
+            if parts is None:
+                return {name: result}
+            named = {f"{name}.{number}": part for number, part in enumerate(parts, 1)}
+            write_atomically(tree, json.dumps(named).encode())
+        results: dict[str, Result] = {}
+        for child, hospitals in json.loads(tree.read_bytes()).items():
+            part = _Part(study, hospitals, folder / child)
+            results |= self._grow(child, part, part.journal.folder)
+        return results
+
+    def _train(self, study: ApprovedStudy) -> tuple[Result, tuple[list[str], list[str]] | None]:
+        watch = Watch()
+        while (done := study.journal.checkpoint().round) < study.manifest.rounds:
+            rounds = Rounds(study, None, min_hospitals=1, deadline=self._deadline, evaluate=False, observer=watch)
+            result = rounds.run(rounds=1)
+            if done + 1 < study.manifest.rounds and (parts := self._criterion.parts(watch.rounds)):
+                return result, parts
+        rounds = Rounds(study, None, min_hospitals=1, deadline=self._deadline, evaluate=self._evaluate)
+        return rounds.run(rounds=0), None
+
+
+class _Part:
+    """A study at some of its hospitals, from the state of the whole on. Message numbers go on too: hospitals count."""
+
+    def __init__(self, study: ApprovedStudy, hospitals: list[str], folder: Path) -> None:
+        self._study, self._hospitals = study, set(hospitals)
+        self.manifest: Manifest = study.manifest
+        self.journal = Journal(folder)
+        try:
+            self.journal.checkpoint()
+        except InvalidInput:  # it has not begun
+            self.journal.close_round(study.journal.checkpoint(), [])
+
+    def participants(self) -> list[str]:
+        return [hospital for hospital in self._study.participants() if hospital in self._hospitals]
+
+    def noise(self) -> list[str]:
+        """What the hospitals said of gate noise."""
+        return []
+
+    def joined(self) -> list[str]:
+        return [hospital for hospital in self._study.joined() if hospital in self._hospitals]
+
+    def label(self, hospital: str) -> str:
+        return self._study.label(hospital)
+
+    def exchange(self) -> Exchange:
+        return self._study.exchange()
+
+
+def _movement(deltas: NDArray[np.float64]) -> float:
+    """The mean update's length, by the updates' mean length. deltas: of shape (hospitals, parameters)."""
+    lengths = np.linalg.norm(deltas, axis=1).mean()
+    return float(np.linalg.norm(deltas.mean(axis=0)) / lengths) if lengths > 0 else 0.0
+
+
+def _cosines(deltas: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.maximum(np.linalg.norm(deltas, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    directions = deltas / lengths
+    return np.asarray(directions @ directions.T)
