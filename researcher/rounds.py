@@ -57,14 +57,18 @@ class Rounds:
         seed: int = 0,
         observer: Observer | None = None,
     ) -> None:
-        if submission.manifest.statistics is not None:
-            raise InvalidInput("This study only counts: it has no rounds.", "Use collect(submission).")
         if deadline <= 0 or any(number is not None and number < 1 for number in (min_hospitals, enough, sample)):
             raise InvalidInput("deadline must be above 0; min_hospitals, enough and sample must be at least 1.")
         if min_hospitals and min_hospitals > min(enough or min_hospitals, sample or min_hospitals):
             raise InvalidInput("No round could have min_hospitals answers.", "Raise enough and sample to it.")
         self.submission = submission
         self.strategy: Strategy = strategy or FedAvg()
+        needed = self.strategy.min_updates
+        if needed > min(enough or needed, sample or needed):
+            raise InvalidInput(
+                f"No round could have the {needed} answers that {self.strategy.name} needs.",
+                "Raise enough and sample to it.",
+            )
         self._identity = identity(self.strategy)
         self._wanted = min_hospitals
         self._deadline, self._enough, self._sample, self._seed = deadline, enough, sample, seed
@@ -201,7 +205,9 @@ class Rounds:
 
 
 def evaluations(manifest: Manifest, wanted: bool) -> tuple[bool, bool]:
-    """Whether hospitals may be asked to evaluate each state, and the last one."""
+    """Whether hospitals may be asked to evaluate each state, and the last one. Raises InvalidInput where none trains."""
+    if manifest.statistics is not None:
+        raise InvalidInput("This study only counts: it has no rounds.", "Use collect(submission).")
     training, outputs = manifest.training, manifest.outputs
     # a study whose evaluation reports nothing does not ask for one: with gate noise none is answered
     reports = bool(outputs.evaluate_metrics or outputs.evaluate_arrays)
