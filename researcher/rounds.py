@@ -205,7 +205,7 @@ class Rounds:
 
 
 def evaluations(manifest: Manifest, wanted: bool) -> tuple[bool, bool]:
-    """Whether hospitals may be asked to evaluate each state, and the last one. Raises InvalidInput where none trains."""
+    """Whether hospitals may be asked to evaluate each state, and the last. Raises InvalidInput where none trains."""
     if manifest.statistics is not None:
         raise InvalidInput("This study only counts: it has no rounds.", "Use collect(submission).")
     training, outputs = manifest.training, manifest.outputs

@@ -33,6 +33,8 @@ def trained(result: wr.Result) -> dict[str, list[str]]:
 
 def test_a_round_closes_when_enough_answers_are_in() -> None:
     with simulation(2, delay=lambda hospital, number: 9.0 if hospital == "west" and number == 1 else 1.0) as simulated:
+        with pytest.raises(wr.InvalidInput, match="the 3 answers that"):
+            wr.Rounds(simulated, wr.Median(), enough=2)
         result = wr.Rounds(simulated, enough=3, evaluate=False).run(rounds=1)
         assert same_bits(result.parameters, expected_state(without("west"), [1]))
         problems = result.hospitals.set_index("hospital")["problem"]
