@@ -39,7 +39,7 @@ def test_demo_ends_with_a_model_a_plot_and_its_figures(tmp_path: Path) -> None:
 def test_real_data_reaches_the_documented_auc(tmp_path: Path) -> None:
     if not DATA.is_file():
         pytest.skip(f"the real readmission table is not at {DATA.relative_to(ROOT.parent)} beside the project")
-    result = demo(tmp_path, "--data", str(DATA))
+    result = demo(tmp_path, "--data", str(DATA), "--rounds", "7")
     assert result["rows"] == 99_340
     assert result["federated_auc"] >= 0.670
     assert result["federated_auc"] > max(result["site_auc"])

@@ -391,9 +391,12 @@ def test_a_worker_does_not_outlive_its_agent(tmp_path, table, doing, sent):
     arguments = [sys.executable, "-c", AGENT, str(tmp_path), str(table), str(tmp_path), doing]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as agent:
         assert agent.stdout is not None
-        worker = int(agent.stdout.readline())
-        time.sleep(0.2)
-        assert exists(worker)
-        os.kill(agent.pid, sent)
-        agent.wait(10)
-        assert ends_soon(worker)
+        try:
+            worker = int(agent.stdout.readline())
+            time.sleep(0.2)
+            assert exists(worker)
+            os.kill(agent.pid, sent)
+            agent.wait(10)
+            assert ends_soon(worker)
+        finally:
+            agent.kill()  # else a failure here waits for it, with a core of the machine at work
