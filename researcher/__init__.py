@@ -34,18 +34,24 @@ from researcher.strategies import (
 )
 from researcher.study import Study
 from researcher.submission import Submission
+from researcher.topology import Cyclic, Exponential, Gossip, GossipResult, Hierarchical, Ring
 
 __all__ = [
     "AsyncRounds",
     "CategoryInput",
     "Counts",
+    "Cyclic",
     "Dataset",
+    "Exponential",
     "FedAdagrad",
     "FedAdam",
     "FedAvg",
     "FedAvgM",
     "FedYogi",
     "Federation",
+    "Gossip",
+    "GossipResult",
+    "Hierarchical",
     "InvalidInput",
     "Krum",
     "Manifest",
@@ -60,6 +66,7 @@ __all__ = [
     "Rehearsal",
     "RehearsalFailed",
     "Result",
+    "Ring",
     "RoundFailed",
     "Rounds",
     "Scaffold",
