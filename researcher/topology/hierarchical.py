@@ -133,7 +133,11 @@ class Hierarchical(Rounds):
         if len(self._tiers.regions) - len(short) < self._min_regions:
             why = self._lacking(short)
             raise RoundFailed(f"Too few regions are left for a round: {why}.", "The state is kept; run() goes on.")
-        self._unasked = {h: name for h, name in names.items() if self._region(name) in short}
+        self._unasked = {
+            hospital: f"Not asked: of its region only {short[region]} of {self._tiers.quorums[region]} take part."
+            for hospital, name in names.items()
+            if (region := self._region(name)) in short
+        }
         return sorted(names.keys() - self._unasked.keys())
 
     def _begin(self, checkpoint: Checkpoint, asked: list[str]) -> Aggregation:
@@ -156,9 +160,7 @@ class Hierarchical(Rounds):
             region = self._region(self._names([record["hospital"]])[record["hospital"]])
             why = f"Its region sat the round out: {self._lacking({region: self._short.get(region, 0)})}."
             noted.append({**record, "problem": record["problem"] or (why if region in self._short else "")})
-        for hospital, name in self._unasked.items():
-            region = self._region(name)
-            why = f"Not asked: {self._lacking({region: self._short[region]})}."
+        for hospital, why in self._unasked.items():
             about = record_of(hospital, None, records[0]["message"], records[0]["evaluated_round"], True, why)
             noted.append({**about, "asked": False})
         return noted
