@@ -34,7 +34,16 @@ from researcher.strategies import (
 )
 from researcher.study import Study
 from researcher.submission import Submission
-from researcher.topology import Cyclic, Exponential, Gossip, GossipResult, Hierarchical, Ring
+from researcher.topology import (
+    Cyclic,
+    Exponential,
+    Gossip,
+    GossipResult,
+    Hierarchical,
+    Nation,
+    RegionalAggregator,
+    Ring,
+)
 
 __all__ = [
     "AsyncRounds",
@@ -57,12 +66,14 @@ __all__ = [
     "Manifest",
     "Median",
     "MultiKrum",
+    "Nation",
     "NumberInput",
     "Optimizer",
     "PrivateScores",
     "PrivateStatistics",
     "PrivateStudy",
     "Refused",
+    "RegionalAggregator",
     "Rehearsal",
     "RehearsalFailed",
     "Result",

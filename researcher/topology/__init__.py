@@ -7,5 +7,16 @@ from researcher.topology.cyclic import Cyclic
 from researcher.topology.gossip import Gossip, GossipResult
 from researcher.topology.graph import Exponential, Ring
 from researcher.topology.hierarchical import Hierarchical
+from researcher.topology.national import Nation
+from researcher.topology.regional import RegionalAggregator
 
-__all__ = ["Cyclic", "Exponential", "Gossip", "GossipResult", "Hierarchical", "Ring"]
+__all__ = [
+    "Cyclic",
+    "Exponential",
+    "Gossip",
+    "GossipResult",
+    "Hierarchical",
+    "Nation",
+    "RegionalAggregator",
+    "Ring",
+]
