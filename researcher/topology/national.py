@@ -67,9 +67,9 @@ def published(store: Store, email: str, fingerprint: str) -> PublicIdentity:
 class Nation:
     """A study at regions; `Rounds` takes it as it takes a `Submission`.
 
-    study: the file that a region's `RegionalAggregator.write_study` made. regions: address and fingerprint of each
-    region's aggregator, by the region's name. store: the regions' own, or another one that aggregators can reach.
-    home: a private folder for keys and the study's journal, `~/.wardround/EMAIL` when left out.
+    study: the file that `RegionalAggregator.write_study` made in one of the regions. regions: address and fingerprint
+    of each region's aggregator, by the region's name. store: the one that the regions use. home: a private folder for
+    keys and the study's journal, `~/.wardround/EMAIL` when left out.
     """
 
     def __init__(

@@ -90,9 +90,11 @@ class RegionalAggregator:
         public = published(store, check_email(nation), fingerprint)
         return cls(submission, submission.federation.identity, store, public, quorum, deadline)
 
-    def write_study(self, path: str | Path) -> None:
-        """The file that the nation begins with: the study and its first state, and nothing of the region."""
-        write_study(Path(path), self.manifest, self._study.journal.checkpoint().parameters)
+    @staticmethod
+    def write_study(study: ApprovedStudy, nation: str, path: str | Path) -> None:
+        """The file that the nation, at this address, begins with: study and first state, and nothing of the region."""
+        manifest = national(study.manifest, check_email(nation))
+        write_study(Path(path), manifest, study.journal.checkpoint().parameters)
 
     def serve(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Answers messages until `stop()` or an interrupt; a store that is away is waited for."""

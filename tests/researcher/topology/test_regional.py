@@ -66,8 +66,7 @@ def tree(tmp_path: Path, manifest: Manifest) -> Tree:
         document = json.dumps(region.identity.public.document).encode()
         store.put(f"{keys.participant(region.email)}/bundle.json", document)
     file = tmp_path / "study.safetensors"
-    nations = Identity.create(NATION, tmp_path / "identity.json")  # before the nation: its aggregators ask for its keys
-    wr.RegionalAggregator(regions[0], regions[0].identity, store, nations.public).write_study(file)
+    wr.RegionalAggregator.write_study(regions[0], NATION, file)
     known = {region.email.split("@")[1].split(".")[0]: region for region in regions}
     addresses = {name: (region.email, region.identity.public.fingerprint) for name, region in known.items()}
     return Tree(store, regions, wr.Nation(file, NATION, store.url, addresses, home=tmp_path))
