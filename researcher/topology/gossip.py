@@ -137,7 +137,8 @@ class Gossip(Rounds):
     def _asked(self, checkpoint: Checkpoint, number: int, fit: bool) -> list[str]:
         names = self._names(present := self._members.present)
         asked = [hospital for hospital in present if hospital in names]
-        check_whole([self.submission.label(h) for h in asked], self._graph.links([names[h] for h in asked]))
+        if fit:
+            check_whole([self.submission.label(h) for h in asked], self._graph.links([names[h] for h in asked]))
         size = 8 * Layout(checkpoint.parameters).size * (len(asked) + 1)
         if size > MOST_BYTES:
             raise InvalidInput(f"The models of {len(asked)} hospitals, {size:,} bytes, are too large for one journal.")
