@@ -31,6 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks import topologies
 from benchmarks.algorithms_report import write
 from datasites.catalog.validate import conform
 from datasites.catalog.view import study_view
@@ -51,6 +52,7 @@ from researcher.strategies import (
     TrimmedMean,
     Update,
 )
+from researcher.topology import Exponential, Ring
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "notebooks" / "readmission"
@@ -97,6 +99,16 @@ def averaging(strategy: Strategy, **config: Any) -> Method:
     return run
 
 
+def travelling(travel: topologies.Travel) -> Method:
+    """The rounds of another topology."""
+
+    def run(problem: Problem) -> Iterator[Round]:
+        for models, sent in travel(problem, ROUNDS):
+            yield Round(_aucs(problem, models), sent)
+
+    return run
+
+
 # A further method is one line: a name, and a function that runs its rounds on a Problem.
 METHODS: dict[str, Method] = {
     "FedAvg": averaging(FedAvg()),
@@ -108,6 +120,10 @@ METHODS: dict[str, Method] = {
     "TrimmedMean": averaging(TrimmedMean(0.34)),
     "MultiKrum": averaging(MultiKrum(0)),
     "FedProx": averaging(FedAvg(), proximal_mu=0.1),
+    "Hierarchical": travelling(topologies.hierarchical),
+    "Gossip, ring": travelling(topologies.gossip(Ring())),
+    "Gossip, exponential": travelling(topologies.gossip(Exponential())),
+    "Cyclic": travelling(topologies.cyclic),
 }
 
 

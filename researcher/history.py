@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from datasites.wire.manifest import OutputContract
 from policies.errors import InvalidInput
 from researcher.exchange import Answer
 from researcher.metrics import SCORE_HISTOGRAM, federated_auc, weighted_mean
@@ -59,8 +60,7 @@ class History:
             }
             row.update({f"train_{name}": v for name, v in (record["fit"] or {}).get("metrics", {}).items()})
             row.update((record["evaluate"] or {}).get("metrics", {}))
-            if "staleness" in record:
-                row["staleness"] = record["staleness"]
+            row.update({name: record[name] for name in ("staleness", "distance") if name in record})
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -94,6 +94,23 @@ class History:
         if not any(value == value for value in found.values()):
             raise InvalidInput(f"No hospital reported {metric!r} of the state after {number} rounds.", "See hospitals.")
         return pd.Series(found, name=metric, dtype=float).rename_axis("hospital").sort_index()
+
+    def consensus(self) -> pd.Series[float]:
+        """By round of gossip: the root mean square of hospitals' distances to the mean model after it."""
+        squares: dict[int, list[float]] = {}
+        for record in self._records:
+            if "distance" in record:
+                squares.setdefault(record["trained_round"], []).append(record["distance"] ** 2)
+        found = {number: math.sqrt(sum(values) / len(values)) for number, values in squares.items()}
+        return pd.Series(found, name="consensus distance", dtype=float).rename_axis("round")
+
+    def traffic(self, contract: OutputContract) -> tuple[int, int]:
+        """Bytes of arrays that were sent to hospitals, and that came back."""
+        state = sum(spec.nbytes for spec in contract.parameters.values())
+        metrics = sum(spec.nbytes for spec in contract.evaluate_arrays.values())
+        down = sum(state for record in self._records if record.get("asked", True))
+        up = sum(state * bool(record["fit"]) + metrics * bool(record["evaluate"]) for record in self._records)
+        return down, up
 
     def _evaluated_rounds(self) -> list[int]:
         return sorted({r["evaluated_round"] for r in self._records if r["evaluate"]})

@@ -21,7 +21,7 @@ from policies.errors import InvalidInput
 
 _STATE = "state.safetensors"
 # FedAdam remembers two float64 for each number of the model, which may be a float16
-_MOST_BYTES = 9 * ROUND_BYTES
+MOST_BYTES = 9 * ROUND_BYTES
 _MEMORY = "strategy:"  # before the names of a strategy's arrays, which lie in one file with the model's
 
 
@@ -55,7 +55,7 @@ class Journal:
 
     def checkpoint(self) -> Checkpoint:
         try:
-            header, arrays = unpack((self.folder / _STATE).read_bytes(), _MOST_BYTES)
+            header, arrays = unpack((self.folder / _STATE).read_bytes(), MOST_BYTES)
             memory = {n.removeprefix(_MEMORY): arrays.pop(n) for n in list(arrays) if n.startswith(_MEMORY)}
             numbers = int(header["round"]), int(header["messages"]), bool(header["evaluated"])
             return Checkpoint(*numbers, arrays, header.get("strategy"), memory)

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from researcher.history import History
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -28,11 +29,15 @@ class Plot(Figure):
         return picture.getvalue()
 
 
-def plot_rounds(history: History, strategy: str, references: Mapping[str, float]) -> Plot:
-    """AUC by round: the federation's (over all test patients), and each hospital's own where the code reports `auc`."""
+def plot_rounds(
+    history: History, strategy: str, references: Mapping[str, float], model: str = "the same model"
+) -> Plot:
+    """AUC by round: the federation's (over all test patients), and each hospital's own where the code reports `auc`.
+
+    model: which one hospitals evaluate."""
     figure = Plot(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    _hospital_lines(axes, history)
+    _hospital_lines(axes, history, model)
     rounds = history.rounds()
     if "federated_auc" in rounds:
         axes.plot(
@@ -54,19 +59,33 @@ def plot_rounds(history: History, strategy: str, references: Mapping[str, float]
     return figure
 
 
-def _hospital_lines(axes: Axes, history: History) -> None:
+def plot_consensus(distances: pd.Series[float]) -> Plot:
+    """How far hospitals' models are apart after each round of gossip, on a logarithmic scale."""
+    figure = Plot(figsize=(6, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(distances.index, distances, color=COLOURS[0], marker="o", markersize=4)
+    if (distances > 0).any():
+        axes.set_yscale("log")
+    axes.set_xlabel("rounds of training")
+    axes.set_ylabel("consensus distance")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def _hospital_lines(axes: Axes, history: History, model: str) -> None:
     table = history.hospitals()
     if "auc" not in table:
         return
     groups = list(table.dropna(subset=["auc"]).groupby("hospital"))
     for index, (hospital, rows) in enumerate(groups):
         few = len(groups) <= _MANY
-        crowd = None if index else "the same model at each hospital"
+        crowd = None if index else f"{model} at each hospital"
         axes.plot(
             rows["round"],
             rows["auc"],
             color=COLOURS[index] if few else "#BBBBBB",
             linewidth=1.2,
             alpha=0.9,
-            label=f"the same model at {hospital}" if few else crowd,
+            label=f"{model} at {hospital}" if few else crowd,
         )

@@ -44,6 +44,12 @@ class Result:
         """Of the last evaluated state, over the union of all hospitals' test patients."""
         return self.history.last_auc()
 
+    @property
+    def bytes(self) -> tuple[int, int]:
+        """Down to the hospitals and up from them: of the arrays in all messages and usable answers so far, without
+        headers and encryption."""
+        return self.history.traffic(self.manifest.outputs)
+
     def per_hospital(self, metric: str = "auc", round: int | None = None) -> pd.Series[float]:
         """A metric at each hospital, of the last evaluated state or the one after `round` rounds.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
@@ -11,13 +11,13 @@ from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import FINAL
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed, StudyFailed
-from researcher.exchange import Answer
+from researcher.exchange import Answer, Ticket
 from researcher.history import History, record_of
 from researcher.journal import Checkpoint
 from researcher.participation import ApprovedStudy, Members
 from researcher.progress import bar
 from researcher.result import Result
-from researcher.strategies import FedAvg, Strategy, Update
+from researcher.strategies import Aggregation, FedAvg, Strategy, Update
 from researcher.strategies.base import described, identity
 
 
@@ -43,6 +43,7 @@ class Rounds:
     sample: how many hospitals train in each round, drawn by `seed` (all, when left out); all evaluate the last state.
     evaluate: whether hospitals also evaluate each state on their own test patients.
     observer: looks at every update, for instance a `Watch` for free-riders.
+    What another topology does otherwise (see researcher/topology) it says in the methods under "the star's own".
     """
 
     def __init__(
@@ -95,8 +96,8 @@ class Rounds:
             with bar(self.submission.manifest.name, target) as advance_to:
                 while checkpoint.round < target:
                     advance_to(checkpoint.round, self._note())
-                    checkpoint = self._message(checkpoint, fit=True)
-                    if on_round:
+                    trained, checkpoint = checkpoint.round, self._message(checkpoint, fit=True)
+                    if on_round and checkpoint.round > trained:
                         on_round(self._history())
                 advance_to(target, "evaluating" if self._evaluate else "")
                 if self._evaluate and not checkpoint.evaluated:
@@ -149,14 +150,17 @@ class Rounds:
         """One message to hospitals that are in, and what becomes of the answers."""
         self._members.look()
         number = checkpoint.messages + 1
-        asked = self._members.sample(self._sample if fit else None, self._seed, number)
+        asked = self._asked(checkpoint, number, fit)
         evaluate = (self._evaluate_each if fit else self._evaluate) and not checkpoint.evaluated
-        tickets = self._exchange.post(number, asked, checkpoint.parameters, evaluate=evaluate, fit=fit)
-        aggregation = self.strategy.begin(checkpoint.parameters, checkpoint.memory)
+        tickets: dict[str, Ticket] = {}
+        for hospitals, state in self._sent(checkpoint, asked):
+            tickets |= self._exchange.post(number, hospitals, state, evaluate=evaluate, fit=fit)
+        aggregation = self._begin(checkpoint, asked)
         if fit and self._observer:
             self._observer.begin(checkpoint.parameters)
         answers: dict[str, Answer] = {}
-        usable, silence = 0, f"No answer within {self._deadline:g} seconds."
+        usable: list[str] = []
+        silence = f"No answer within {self._deadline:g} seconds."
         for answer in self._exchange.answers(tickets, self._deadline):
             answers[answer.hospital] = Answer(answer.hospital, answer.reply, {}, answer.metrics, answer.problem)
             if answer.usable and answer.reply and answer.reply.fit:
@@ -166,31 +170,59 @@ class Rounds:
                     self._observer.see(update)
             if answer.reply and answer.reply.reason in FINAL:
                 self._members.leave(answer.hospital)
-            usable += answer.usable
-            if fit and usable == self._enough:
-                silence = f"The round closed before it answered: {usable} answers were enough."
+            if answer.usable:
+                usable.append(answer.hospital)
+            if fit and len(usable) == self._enough:
+                silence = f"The round closed before it answered: {len(usable)} answers were enough."
                 break
         self._exchange.withdraw(tickets)
         records = [record_of(h, answers.get(h), number, checkpoint.round, fit, silence) for h in asked]
-        if usable < self._min(fit):
+        if shortage := self._shortage(usable, fit):
             if any(not answer.usable for answer in answers.values()):
                 self._close(replace(checkpoint, messages=number), records)
             # else all that is missing are answers that may still come to this very message, at no cost to the others
-            self._give_up(checkpoint.round, records, usable, fit)
+            self._give_up(checkpoint.round, records, shortage, fit)
         if fit:
             parameters, memory = aggregation.result()
-            after = Checkpoint(checkpoint.round + 1, number, False, parameters, self._identity, memory)
+            records = self._noted(records)
+            after = Checkpoint(self._round_after(checkpoint, usable), number, False, parameters, self._identity, memory)
         else:
             after = replace(checkpoint, messages=number, evaluated=True)
         self._close(after, records)
         return after
 
-    def _give_up(self, trained: int, records: list[dict[str, Any]], usable: int, fit: bool) -> NoReturn:
+    def _give_up(self, trained: int, records: list[dict[str, Any]], shortage: str, fit: bool) -> NoReturn:
         """The state stays as it was, and the researcher is told who failed why."""
         label = self.submission.label
         why = " ".join(f"{label(r['hospital'])}: {r['problem']}" for r in records if r["problem"])
         what = f"Round {trained + 1}" if fit else "The last evaluation"
-        raise RoundFailed(f"{what} had {usable} usable answers. {why}", "The state before it is kept; run() goes on.")
+        raise RoundFailed(f"{what} had {shortage}. {why}", "The state before it is kept; run() goes on.")
+
+    # the star's own
+
+    def _asked(self, checkpoint: Checkpoint, number: int, fit: bool) -> list[str]:
+        """To whom message `number` goes."""
+        return self._members.sample(self._sample if fit else None, self._seed, number)
+
+    def _sent(self, checkpoint: Checkpoint, asked: list[str]) -> Iterable[tuple[list[str], Arrays]]:
+        """Which hospitals are sent which state."""
+        return [(asked, checkpoint.parameters)]
+
+    def _begin(self, checkpoint: Checkpoint, asked: list[str]) -> Aggregation:
+        """What makes the next state and memory of the updates."""
+        return self.strategy.begin(checkpoint.parameters, checkpoint.memory)
+
+    def _shortage(self, usable: list[str], fit: bool) -> str:
+        """What is missing for the round to count, in words that follow "it had"; empty where nothing is."""
+        return f"{len(usable)} usable answers" if len(usable) < self._min(fit) else ""
+
+    def _noted(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The records of a round, with what there is to add to them."""
+        return records
+
+    def _round_after(self, checkpoint: Checkpoint, usable: list[str]) -> int:
+        """How many rounds have been trained after a message to train."""
+        return checkpoint.round + 1
 
     def _close(self, checkpoint: Checkpoint, records: list[dict[str, Any]]) -> None:
         self.submission.journal.close_round(checkpoint, records)

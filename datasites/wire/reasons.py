@@ -33,6 +33,7 @@ class Reason(StrEnum):
     OUTPUTS = "outputs"
     BUDGET = "budget"
     KEPT = "kept"
+    QUORUM = "quorum"
 
     @property
     def text(self) -> str:
@@ -61,6 +62,7 @@ _TEXT = {
     Reason.NORM: "The model moved further in this round than the hospital's policy allows; it stays at the hospital.",
     Reason.OUTPUTS: "The result holds what the hospital's policy does not let out; it stays at the hospital.",
     Reason.BUDGET: "The privacy budget for this table does not allow this round.",
+    Reason.QUORUM: "Too few hospitals of this region answered; nothing of the round leaves the region.",
     Reason.KEPT: "What the study kept at this hospital between rounds is there no more. Ask again as a new repetition.",
 }
 

@@ -48,13 +48,17 @@ class Layout:
 
     def arrays(self, vector: Vector) -> Arrays:
         """Raises RoundFailed where a value is not finite, or too large for its array's dtype."""
-        out, start = {}, 0
-        for name, like in self._like.items():
-            part = vector[start : start + like.size].reshape(like.shape)
-            out[name] = _cast(part, like.dtype)
-            start += like.size
+        out = {name: _cast(part, self._like[name].dtype) for name, part in self.parts(vector).items()}
         if wild := [name for name, array in out.items() if not all_finite(array)]:
             raise RoundFailed(f"The new state is too large to be a number in {', '.join(wild)}.", "Take smaller steps.")
+        return out
+
+    def parts(self, vector: Vector) -> Arrays:
+        """The vector by arrays' names and shapes, still in float64 and with nothing rounded."""
+        out, start = {}, 0
+        for name, like in self._like.items():
+            out[name] = vector[start : start + like.size].reshape(like.shape)
+            start += like.size
         return out
 
 
