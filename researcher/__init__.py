@@ -20,6 +20,7 @@ from researcher.result import Result
 from researcher.rounds import Rounds
 from researcher.simulation import Simulation, simulate
 from researcher.strategies import (
+    Bagging,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -37,6 +38,7 @@ from researcher.submission import Submission
 
 __all__ = [
     "AsyncRounds",
+    "Bagging",
     "CategoryInput",
     "Counts",
     "Dataset",

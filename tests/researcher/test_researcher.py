@@ -4,6 +4,7 @@ import researcher
 
 PUBLIC = [
     "AsyncRounds",
+    "Bagging",
     "CategoryInput",
     "Counts",
     "Dataset",
