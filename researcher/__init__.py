@@ -10,6 +10,7 @@ from researcher.contribution import contributions
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
+from researcher.flower import flower_grid
 from researcher.free_riders import Watch
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.private_metrics import PrivateScores
@@ -80,6 +81,7 @@ __all__ = [
     "connect",
     "contributions",
     "federated_auc",
+    "flower_grid",
     "privacy",
     "simulate",
 ]

@@ -46,6 +46,7 @@ PUBLIC = [
     "connect",
     "contributions",
     "federated_auc",
+    "flower_grid",
     "privacy",
     "simulate",
 ]
