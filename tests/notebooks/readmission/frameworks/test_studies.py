@@ -61,7 +61,7 @@ def _trained(study: Any, strategy: Strategy, tables: list[pd.DataFrame], rounds:
 
 def test_what_is_shared_is_a_link_to_it() -> None:
     for folder in FOLDER.iterdir():
-        for module in ("features", "scores", "splits"):
+        for module in ("features", "splits"):
             assert (folder / f"{module}.py").resolve() == FOLDER.parent / "study" / f"{module}.py"
 
 
