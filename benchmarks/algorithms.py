@@ -2,10 +2,11 @@
 
     python -m benchmarks algorithms                   # DATA=path/to/diabetic_data.csv.gz for another place
 
-The demo's study and its network, run in this process: its `fit` and `evaluate` at each hospital and the researcher's
-own strategies, as in a federation but for the messages. Three splits: 3 and 5 proxy hospitals, and 5 hospitals whose
-shares of readmitted and other patients are drawn from a Dirichlet distribution (Hsu et al., 2019), where FedAvg
-suffers. Local steps are limited, so that every hospital takes as many a round.
+The demo's study with its network, and the ready studies of linear models and of trees, run in this process: `fit` and
+`evaluate` at each hospital and the researcher's own strategies, as in a federation but for the messages. Three splits:
+3 and 5 proxy hospitals, and 5 hospitals whose shares of readmitted and other patients are drawn from a Dirichlet
+distribution (Hsu et al., 2019), where FedAvg suffers. Local steps are limited, so that every hospital takes as many a
+round (scikit-learn's linear model goes once through its rows, and a tree sees all of them).
 
 Prints a RESULT of one JSON for each split and method, means over seeds of: `mean_auc` and `worst_auc` over hospitals'
 test patients after the last round, with `_deviation` over seeds; `rounds` until the mean AUC has 99% of the best that
@@ -21,7 +22,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,6 +42,7 @@ from notebooks.demo.__main__ import SPLIT_SEED
 from notebooks.demo.hospitals import PSEUDONYM_KEY
 from notebooks.readmission.uci import PATIENT, SITE_COLUMNS, TARGET, load, split_sites
 from researcher.strategies import (
+    Bagging,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -53,6 +55,7 @@ from researcher.strategies import (
     Update,
 )
 from researcher.topology import Exponential, Ring
+from tests.support.studies import modules_of
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "notebooks" / "readmission"
@@ -109,6 +112,16 @@ def travelling(travel: topologies.Travel) -> Method:
     return run
 
 
+def ready(folder: str, method: Method, **config: Any) -> Method:
+    """A method on another ready study's code, with more in its config."""
+
+    def run(problem: Problem) -> Iterator[Round]:
+        with modules_of(STUDY / folder) as modules:
+            yield from method(replace(problem, study=modules.study, config={**problem.config, **config}))
+
+    return run
+
+
 # A further method is one line: a name, and a function that runs its rounds on a Problem.
 METHODS: dict[str, Method] = {
     "FedAvg": averaging(FedAvg()),
@@ -124,6 +137,9 @@ METHODS: dict[str, Method] = {
     "Gossip, ring": travelling(topologies.gossip(Ring())),
     "Gossip, exponential": travelling(topologies.gossip(Exponential())),
     "Cyclic": travelling(topologies.cyclic),
+    "Linear, NumPy": ready("frameworks/numpy_alone", averaging(FedAvg()), local_steps=STEPS),
+    "Linear, scikit-learn": ready("frameworks/linear", averaging(FedAvg()), local_epochs=1, learning_rate=0.001),
+    "Boosted trees": ready("frameworks/trees", averaging(Bagging()), places=5 * ROUNDS),
 }
 
 

@@ -10,6 +10,7 @@ from researcher.contribution import contributions
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federation import Federation, connect
+from researcher.flower import flower_grid
 from researcher.free_riders import Watch
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.private_metrics import PrivateScores
@@ -20,6 +21,7 @@ from researcher.result import Result
 from researcher.rounds import Rounds
 from researcher.simulation import Simulation, simulate
 from researcher.strategies import (
+    Bagging,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -47,6 +49,7 @@ from researcher.topology import (
 
 __all__ = [
     "AsyncRounds",
+    "Bagging",
     "CategoryInput",
     "Counts",
     "Cyclic",
@@ -96,6 +99,7 @@ __all__ = [
     "connect",
     "contributions",
     "federated_auc",
+    "flower_grid",
     "privacy",
     "simulate",
 ]

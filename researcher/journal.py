@@ -51,7 +51,7 @@ class Journal:
         if taken := [name for name in initial if name.startswith(_MEMORY)]:
             raise InvalidInput(f"The model has an array {taken[0]!r}.", f"Names may not begin with {_MEMORY!r}.")
         if not (self.folder / _STATE).exists():
-            self._write_state(Checkpoint(0, 0, False, initial))
+            self.move(Checkpoint(0, 0, False, initial))
 
     def checkpoint(self) -> Checkpoint:
         try:
@@ -64,9 +64,23 @@ class Journal:
 
     def close_round(self, checkpoint: Checkpoint, records: list[dict[str, Any]]) -> None:
         """Records what a message brought, then moves on to the new state."""
-        history = self.folder / f"history-{checkpoint.messages:06d}.json"
-        write_atomically(history, json.dumps(records, indent=1).encode())
-        self._write_state(checkpoint)
+        self.note(checkpoint.messages, records)
+        self.move(checkpoint)
+
+    def note(self, message: int, records: list[dict[str, Any]]) -> None:
+        """Records what a message has brought so far."""
+        write_atomically(self.folder / f"history-{message:06d}.json", json.dumps(records, indent=1).encode())
+
+    def move(self, checkpoint: Checkpoint) -> None:
+        """Makes this the state of the study."""
+        header = {
+            "round": checkpoint.round,
+            "messages": checkpoint.messages,
+            "evaluated": checkpoint.evaluated,
+            "strategy": checkpoint.strategy,
+        }
+        memory = {_MEMORY + name: array for name, array in checkpoint.memory.items()}
+        write_atomically(self.folder / _STATE, pack(header, {**checkpoint.parameters, **memory}))
 
     def history(self) -> list[dict[str, Any]]:
         """One record for each hospital and message, in order."""
@@ -86,13 +100,3 @@ class Journal:
             except BlockingIOError:
                 raise InvalidInput("This study is running in another notebook or process.", "Stop it there.") from None
             yield
-
-    def _write_state(self, checkpoint: Checkpoint) -> None:
-        header = {
-            "round": checkpoint.round,
-            "messages": checkpoint.messages,
-            "evaluated": checkpoint.evaluated,
-            "strategy": checkpoint.strategy,
-        }
-        memory = {_MEMORY + name: array for name, array in checkpoint.memory.items()}
-        write_atomically(self.folder / _STATE, pack(header, {**checkpoint.parameters, **memory}))

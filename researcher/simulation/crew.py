@@ -76,16 +76,17 @@ class Crew:
     def functions(self) -> frozenset[Task]:
         return self._all[0].functions
 
-    def call(self, task: Task, hospital: str, parameters: Arrays, number: int) -> bytes:
+    def call(self, task: Task, hospital: str, parameters: Arrays, number: int, kept: Arrays | None = None) -> bytes:
         """One function of the study at one hospital. From any thread. Raises WorkerFailed.
 
-        What it gives depends on the study, the rows, the parameters, the message's number and the seed alone, if the
-        study takes its random numbers from Python's, NumPy's or PyTorch's global generators, or seeds its own.
+        What it gives depends on the study, the rows, the parameters, what the hospital kept, the message's number and
+        the seed alone, if the study takes its random numbers from Python's, NumPy's or PyTorch's global generators, or
+        seeds its own.
         """
         config = {**self._config, "round": number, _SIMULATED: self._told(task, hospital, number)}
         worker = self._free.get()
         try:
-            return worker.call(task, parameters, config)
+            return worker.call(task, parameters, config, kept=kept or {})
         except WorkerFailed as failure:
             if failure.code is not Code.CODE_ERROR:
                 worker = self._start(len(self._all))

@@ -19,6 +19,7 @@ from datasites.wire.reasons import Reason
 from datasites.wire.rounds import EvaluateReport, FitReport, RoundReply, RoundRequest, encode_request, request_digest
 from researcher.exchange import Answer, Ticket, judged
 from researcher.simulation.crew import Crew
+from researcher.simulation.kept import SimulatedKept
 
 Delay = Callable[[str, int], float]  # of a hospital's answer to a message: seconds
 Tamper = Callable[[int, Arrays, dict[str, Answer]], dict[str, Answer]]
@@ -39,9 +40,15 @@ class SimulatedExchange:
     """
 
     def __init__(
-        self, manifest: Manifest, crew: Crew, delay: Delay, tamper: Tamper | None, label: Callable[[str], str]
+        self,
+        manifest: Manifest,
+        crew: Crew,
+        kept: SimulatedKept,
+        delay: Delay,
+        tamper: Tamper | None,
+        label: Callable[[str], str],
     ) -> None:
-        self._manifest, self._crew, self._label = manifest, crew, label
+        self._manifest, self._crew, self._kept, self._label = manifest, crew, kept, label
         self._delay, self._tamper = delay, tamper
         self.now = 0.0
         self._busy: dict[str, float] = {}
@@ -79,6 +86,7 @@ class SimulatedExchange:
             due = self._due.pop((hospital, ticket.number))
             if due.began > self.now:  # it had not begun
                 self._busy[hospital] = due.began
+                self._kept.undo(hospital, ticket.number)
 
     def _of(self, hospital: str, ticket: Ticket) -> _Due:
         return self._due[hospital, ticket.number]
@@ -99,6 +107,7 @@ class SimulatedExchange:
         fitted = self._run("fit", hospital, parameters, ticket.number) if ticket.fit else None
         if isinstance(fitted, Reason):
             return Answer(hospital, reply.model_copy(update={"reason": fitted}))
+        self._kept.commit(hospital, ticket.number, fitted.kept if fitted else {})
         reports = {
             "fit": FitReport(num_examples=fitted.num_examples, metrics=fitted.metrics) if fitted else None,
             "evaluate": EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
@@ -114,7 +123,7 @@ class SimulatedExchange:
 
     def _run(self, task: Task, hospital: str, parameters: Arrays, number: int) -> Outcome | Reason:
         try:
-            frame = self._crew.call(task, hospital, parameters, number)
+            frame = self._crew.call(task, hospital, parameters, number, self._kept.before(hospital, number))
         except WorkerFailed as failure:
             return Reason(failure.code)
         verdict = examine(task, frame, parameters, 0, Terms(contract=self._manifest.outputs))

@@ -32,6 +32,7 @@ from researcher.rehearsal import contract_of, tail
 from researcher.rounds import Rounds
 from researcher.simulation.crew import Crew
 from researcher.simulation.exchange import Delay, SimulatedExchange, Tamper
+from researcher.simulation.kept import SimulatedKept
 from researcher.study import Study
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Simulation:
         self._views = {_address(name): self._view(table) for name, table in sorted(tables.items())}
         self._delay: Delay = delay or (lambda hospital, number: 0.0)
         self._joins = {_address(name): number for name, number in (joins or {}).items()}
-        self._tamper = tamper
+        self._tamper, self._kept = tamper, SimulatedKept()
         self._ending = ExitStack()
 
     @classmethod
@@ -107,7 +108,7 @@ class Simulation:
 
     def restart(self, seed: int, tamper: Tamper | None = None) -> None:
         """Begins the study anew with another seed, on the same workers and tables."""
-        self._crew.seed, self._tamper = seed, tamper
+        self._crew.seed, self._tamper, self._kept = seed, tamper, SimulatedKept()
         initial = decode_result("initialize", self._crew.initialize()).parameters
         self.journal = Journal(Path(tempfile.mkdtemp(dir=self.journal.folder.parent)))
         self.journal.start(initial)
@@ -129,7 +130,7 @@ class Simulation:
 
     def exchange(self) -> SimulatedExchange:
         """The hospitals; their clocks begin at 0."""
-        return SimulatedExchange(self.manifest, self._crew, self._delay, self._tamper, self.label)
+        return SimulatedExchange(self.manifest, self._crew, self._kept, self._delay, self._tamper, self.label)
 
     def _view(self, table: pd.DataFrame) -> pd.DataFrame:
         key = self._dictionary.table.patient_key
@@ -155,12 +156,8 @@ class Simulation:
         largest = max(self._views, key=lambda hospital: len(self._views[hospital]))
         initial = decode_result("initialize", self._crew.initialize()).parameters
         fitted = decode_result("fit", self._crew.call("fit", largest, initial, 1))
-        if fitted.kept:
-            raise InvalidInput(
-                "This study keeps arrays at the hospital between rounds, which a simulation does not do.",
-                "Rehearse it instead.",
-            )
-        evaluated = decode_result("evaluate", self._crew.call("evaluate", largest, fitted.parameters, 1))
+        frame = self._crew.call("evaluate", largest, fitted.parameters, 1, fitted.kept)
+        evaluated = decode_result("evaluate", frame)
         return initial, contract_of(initial, fitted, evaluated)
 
 

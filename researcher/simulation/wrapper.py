@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+from functools import wraps
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,10 @@ def _seeded(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _at_a_hospital(function: Any) -> Any:
-    def call(parameters: Any, table: Any, config: dict[str, Any]) -> Any:
+    @wraps(function)  # a worker looks whether it has an argument `kept`
+    def call(parameters: Any, table: Any, config: dict[str, Any], **kept: Any) -> Any:
         first, end = config[_SIMULATED]["rows"]
-        return function(parameters, table.iloc[first:end].reset_index(drop=True), _seeded(config))
+        return function(parameters, table.iloc[first:end].reset_index(drop=True), _seeded(config), **kept)
 
     return call
 

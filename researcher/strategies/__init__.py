@@ -1,5 +1,6 @@
 """Server strategies: how hospitals' updates become the next global state. One file each."""
 
+from researcher.strategies.bagging import Bagging
 from researcher.strategies.base import Aggregation, Strategy, Update
 from researcher.strategies.fedadagrad import FedAdagrad
 from researcher.strategies.fedadam import FedAdam
@@ -13,6 +14,7 @@ from researcher.strategies.trimmed_mean import TrimmedMean
 
 __all__ = [
     "Aggregation",
+    "Bagging",
     "FedAdagrad",
     "FedAdam",
     "FedAvg",

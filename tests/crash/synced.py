@@ -36,7 +36,7 @@ _SYFT = (syft, syft_datasets, syft_job)
 _FOLDERS = tuple(f"{Path(str(package.__file__)).parent}/" for package in _SYFT)
 # functions that write files, rows and objects, and those that say in which order; what lies between changes nothing
 _WRITING = {
-    *("put", "delete", "write_atomically", "put_aside", "update", "keep", "close_round", "_write_state"),
+    *("put", "delete", "write_atomically", "put_aside", "update", "keep", "close_round", "_write_state", "move"),
     *("record", "record_once", "record_answer", "record_decision", "mark_posted", "add", "_keep", "_remember"),
     *("follow", "_set_status", "_answer", "_post", "publish", "publish_twin", "trust", "approve", "_record", "send"),
     *("write_file", "delete_file", "delete_directory", "_write_to_file", "_save_rolling_state", "write_state"),

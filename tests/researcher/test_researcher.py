@@ -4,6 +4,7 @@ import researcher
 
 PUBLIC = [
     "AsyncRounds",
+    "Bagging",
     "CategoryInput",
     "Counts",
     "Cyclic",
@@ -53,6 +54,7 @@ PUBLIC = [
     "connect",
     "contributions",
     "federated_auc",
+    "flower_grid",
     "privacy",
     "simulate",
 ]
