@@ -9,6 +9,7 @@ from researcher.asynchronous import AsyncRounds
 from researcher.contribution import contributions
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
+from researcher.federated_statistics import Statistics, statistics
 from researcher.federation import Federation, connect
 from researcher.free_riders import Watch
 from researcher.metrics import auc_from_histogram, federated_auc
@@ -34,6 +35,7 @@ from researcher.strategies import (
 )
 from researcher.study import Study
 from researcher.submission import Submission
+from researcher.variables import statistics_config
 
 __all__ = [
     "AsyncRounds",
@@ -64,6 +66,7 @@ __all__ = [
     "Rounds",
     "Scaffold",
     "Simulation",
+    "Statistics",
     "Strategy",
     "Study",
     "StudyFailed",
@@ -80,4 +83,6 @@ __all__ = [
     "federated_auc",
     "privacy",
     "simulate",
+    "statistics",
+    "statistics_config",
 ]

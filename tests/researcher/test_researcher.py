@@ -31,6 +31,7 @@ PUBLIC = [
     "Rounds",
     "Scaffold",
     "Simulation",
+    "Statistics",
     "Strategy",
     "Study",
     "StudyFailed",
@@ -47,6 +48,8 @@ PUBLIC = [
     "federated_auc",
     "privacy",
     "simulate",
+    "statistics",
+    "statistics_config",
 ]
 
 
