@@ -7,6 +7,7 @@ from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
 from researcher.asynchronous import AsyncRounds
 from researcher.contribution import contributions
+from researcher.cross_site import CrossSite, LocalModels, cross_site
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
 from researcher.federated_statistics import Statistics, statistics
@@ -41,6 +42,7 @@ __all__ = [
     "AsyncRounds",
     "CategoryInput",
     "Counts",
+    "CrossSite",
     "Dataset",
     "FedAdagrad",
     "FedAdam",
@@ -50,6 +52,7 @@ __all__ = [
     "Federation",
     "InvalidInput",
     "Krum",
+    "LocalModels",
     "Manifest",
     "Median",
     "MultiKrum",
@@ -80,6 +83,7 @@ __all__ = [
     "collect",
     "connect",
     "contributions",
+    "cross_site",
     "federated_auc",
     "privacy",
     "simulate",
