@@ -14,6 +14,7 @@ from researcher.federated_statistics import Statistics, statistics
 from researcher.federation import Federation, connect
 from researcher.free_riders import Watch
 from researcher.metrics import auc_from_histogram, federated_auc
+from researcher.preprocessing import Preprocessing
 from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
 from researcher.private_study import PrivateStudy
@@ -58,6 +59,7 @@ __all__ = [
     "MultiKrum",
     "NumberInput",
     "Optimizer",
+    "Preprocessing",
     "PrivateScores",
     "PrivateStatistics",
     "PrivateStudy",

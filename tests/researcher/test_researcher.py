@@ -22,6 +22,7 @@ PUBLIC = [
     "MultiKrum",
     "NumberInput",
     "Optimizer",
+    "Preprocessing",
     "PrivateScores",
     "PrivateStatistics",
     "PrivateStudy",
