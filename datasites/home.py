@@ -32,6 +32,7 @@ class DatasiteHome(Home):
     | pseudonyms.key | the secret that patients' pseudonyms are made with |
     | quarantine/ | refused messages |
     | held/ | results that the release gate kept back |
+    | contested/RESEARCHER.json | what this hospital contests of a researcher's record of it |
     | syftbox/ | Syft's synced tree: mock twins and submissions |
     """
 

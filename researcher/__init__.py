@@ -19,6 +19,7 @@ from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
 from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
+from researcher.reputation import Reputation
 from researcher.result import Result
 from researcher.rounds import Rounds
 from researcher.simulation import Simulation, simulate
@@ -66,6 +67,7 @@ __all__ = [
     "Refused",
     "Rehearsal",
     "RehearsalFailed",
+    "Reputation",
     "Result",
     "RoundFailed",
     "Rounds",

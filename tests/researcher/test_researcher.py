@@ -29,6 +29,7 @@ PUBLIC = [
     "Refused",
     "Rehearsal",
     "RehearsalFailed",
+    "Reputation",
     "Result",
     "RoundFailed",
     "Rounds",
