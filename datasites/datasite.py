@@ -269,7 +269,7 @@ class Datasite:
         """What researchers say of this hospital's part in their studies, and what it contests."""
         store = Store(self.settings.store, self.settings.store_options)
         return Reputation(
-            self.identity, PinnedPeers(self.home.peers), store, self.state.audit, self.home.path / "contested"
+            self.identity, PinnedPeers(self.home.peers), store, self.state.audit, self.home.path / "reputation"
         )
 
     @cached_property

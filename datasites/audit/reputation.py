@@ -1,6 +1,7 @@
 """What researchers say of this hospital, held to what they said before; and what the hospital contests.
 
-What was seen last is in the audit log: a researcher who changes or takes back a line is found, by their own signature.
+What was seen last is in the audit log, and kept as it was signed: a researcher who changes or takes back a line is
+found, and their own signatures under both prove it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Standing:
 
 
 class Reputation:
-    """Of this hospital, with the researchers whom it has accepted. `folder` holds what it has contested."""
+    """Of this hospital, with the researchers whom it has accepted. `folder` holds what it has seen and contested."""
 
     def __init__(self, identity: Identity, peers: PinnedPeers, store: Store, audit: AuditLog, folder: Path) -> None:
         self._identity, self._peers, self._store = identity, peers, store
@@ -89,19 +90,20 @@ class Reputation:
         except Refused as problem:
             return Standing(researcher.email, (), contests, problem.message)
         remarks = tuple(line.said for line in signed)
-        return Standing(researcher.email, remarks, contests, self._remember(researcher.email, remarks))
+        return Standing(researcher.email, remarks, contests, self._remember(researcher.email, signed))
 
-    def _remember(self, researcher: str, remarks: tuple[Remark, ...]) -> str:
+    def _remember(self, researcher: str, signed: tuple[Signed[Remark], ...]) -> str:
         """Why the lines do not continue those seen before; nothing, where they do."""
         seen = self._audit.rows(_LAST + " LIMIT 1", Kind.REPUTATION_SEEN.value, researcher)
         last: dict[str, Any] = json.loads(seen[0][0]) if seen else {"line": 0, "remark": reputation.FIRST}
         number, digest = int(last["line"]), last["remark"]
-        if len(remarks) < number:
-            return f"There were {number} lines, and {len(remarks)} are left: some were taken back, or held back."
-        if number and remarks[number - 1].digest != digest:
+        if len(signed) < number:
+            return f"There were {number} lines, and {len(signed)} are left: some were taken back, or held back."
+        if number and signed[number - 1].said.digest != digest:
             return f"Line {number} or one before it is not the one that was signed before: it was changed."
-        if len(remarks) > number:
-            newest = remarks[-1]
+        if len(signed) > number:
+            newest = signed[-1].said
+            write_atomically(self._folder / f"{researcher}.seen.json", reputation.dump(signed))
             self._audit.record(Kind.REPUTATION_SEEN, peer=researcher, line=newest.number, remark=newest.digest)
         return ""
 
@@ -119,4 +121,4 @@ class Reputation:
         self._store.put(place, self._identity.seal(researcher, document))
 
     def _path(self, researcher: str) -> Path:
-        return self._folder / f"{researcher}.json"
+        return self._folder / f"{researcher}.contested.json"

@@ -137,6 +137,8 @@ def test_a_record_that_is_rewritten_or_shortened_is_found(federation, sites: dic
     path.write_bytes(reputation.dump(signed))
     record.send()
     assert "was changed" in _look(sites[EAST]).problem
+    seen = (sites[EAST] / "reputation" / f"{ADA}.seen.json").read_bytes()  # the proof: both are signed
+    assert reputation.load_remarks(seen, federation.identity.public, EAST) == lines
     path.write_bytes(reputation.dump(lines))
     record.send()
     assert _look(sites[EAST]).problem == ""
