@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -66,9 +66,8 @@ class Seen:
     def moments_of(self, row: int, variable: Variable) -> Moments | None:
         """None where they are not told."""
         if variable.values:
-            cells = self.cells(row, variable)
-            untold = cells.hidden.any() or any(isinstance(value, str) for value in variable.values)
-            return None if untold else moments_of(cells.counts, variable.edges[:, 0])
+            categories = any(isinstance(value, str) for value in variable.values)
+            return None if categories else moments_of(self.cells(row, variable), variable.edges[:, 0])
         mean, deviation = self.moments[row].tolist()
         if deviation < 0:
             return None
@@ -103,10 +102,11 @@ class Statistics:
         return table.assign(**{OVERALL: table.sum(axis=1, skipna=False)}).astype("Int64")
 
     def moments(self, column: str) -> pd.DataFrame:
-        """One row a hospital and one for all: count (of values), mean, sd; empty where they are not told."""
+        """One row a hospital and one for all that tell theirs: count (of values), mean, sd, and `error`, the most that
+        the mean may be off because of withheld counts. Empty where it is not told."""
         found = {**self._moments(column), OVERALL: pooled(filter(None, self._moments(column).values()))}
-        rows = {name: (one.count, one.mean, one.deviation) if one else (math.nan,) * 3 for name, one in found.items()}
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["count", "mean", "sd"])
+        rows = {name: astuple(one) if one else (math.nan,) * 4 for name, one in found.items()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["count", "mean", "sd", "error"])
 
     def quantile(self, column: str, q: float) -> pd.DataFrame:
         """One row a hospital and one for all: the value that a share of `q` do not exceed, and the bounds `low` and
@@ -129,14 +129,17 @@ class Statistics:
         weights = np.array([seen.patients for seen in self.hospitals.values()])
         return table.assign(**{OVERALL: table.to_numpy() @ weights / weights.sum()})
 
-    def correlation(self, hospital: str | None = None) -> pd.DataFrame:
-        """Pearson's, at one hospital or over the patients of all that tell it; empty where nobody does."""
+    def correlation(self, hospital: str | None = None, partial: bool = False) -> pd.DataFrame:
+        """Pearson's, at one hospital or over all patients; empty where it is not told. partial: over the patients of
+        those hospitals that tell it, where not all do; these may be few, and differ from the others."""
         if hospital is not None and hospital not in self.hospitals:
             raise InvalidInput(f"{hospital!r} has not answered.", f"These have: {', '.join(self.hospitals)}.")
         chosen = list(self.hospitals.values()) if hospital is None else [self.hospitals[hospital]]
         found = pd.DataFrame(np.nan, index=list(self.correlated), columns=list(self.correlated))
         for i, j in combinations(range(len(self.correlated)), 2):
-            found.iloc[i, j] = found.iloc[j, i] = pooled_correlation(list(self._pairs(chosen, i, j)))
+            pairs = self._pairs(chosen, i, j)
+            if partial or len(pairs) == len(chosen):
+                found.iloc[i, j] = found.iloc[j, i] = pooled_correlation(pairs)
         values = found.to_numpy(copy=True)
         np.fill_diagonal(values, np.where(np.isnan(values).all(axis=0) & (len(values) > 1), np.nan, 1.0))
         return pd.DataFrame(values, found.index, found.columns)

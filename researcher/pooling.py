@@ -13,15 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+_TELLING = 0.1  # of a standard deviation: a mean that may be further off tells too little
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of `count` values; `deviation` is of the sample (ddof=1)."""
+    """Of `count` values; `deviation` is of the sample (ddof=1). `error`: the most that the mean may be off, because of
+    counts that are withheld."""
 
     count: float
     mean: float
     deviation: float
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def pooled(parts: Iterable[Moments]) -> Moments | None:
     mean = sum(one.count * one.mean for one in told) / count
     within = sum((one.count - 1) * one.deviation**2 for one in told)
     between = sum(one.count * (one.mean - mean) ** 2 for one in told)
-    return Moments(count, mean, ((within + between) / (count - 1)) ** 0.5 if count > 1 else float("nan"))
+    deviation = ((within + between) / (count - 1)) ** 0.5 if count > 1 else float("nan")
+    return Moments(count, mean, deviation, sum(one.count * one.error for one in told) / count)
 
 
 def pooled_correlation(pairs: Sequence[Pair]) -> float:
@@ -72,13 +76,20 @@ def pooled_correlation(pairs: Sequence[Pair]) -> float:
     return float(np.clip(product / (one.count - 1) / one.deviation / other.deviation, -1, 1))
 
 
-def moments_of(counts: Floats, values: Floats) -> Moments | None:
-    """Of values that are counted one by one; both of shape (cells,). None of fewer than two."""
+def moments_of(cells: Cells, values: Floats) -> Moments | None:
+    """Of values that are counted one by one, of shape (cells,); what is withheld is spread evenly over its cells.
+
+    None of fewer than two, and where that may move the mean by more than a tenth of the standard deviation.
+    """
+    counts = _likely(cells)
     count = float(counts.sum())
     if count < 2:
         return None
     mean = float(counts @ values) / count
-    return Moments(count, mean, float((counts @ (values - mean) ** 2) / (count - 1)) ** 0.5)
+    deviation = float((counts @ (values - mean) ** 2) / (count - 1)) ** 0.5
+    withheld = values[cells.hidden]
+    error = cells.more * float(np.ptp(withheld)) / count if len(withheld) else 0.0
+    return Moments(count, mean, deviation, error) if error <= _TELLING * deviation else None
 
 
 def quantile(parts: Sequence[Cells], edges: Floats, q: float) -> tuple[float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -43,8 +43,9 @@ def _numbers(found: Statistics, variable: Variable) -> Iterator[Row]:
     cells = {name: _mean(one, variable) for name, one in each.items()}
     few = "" if len(told) == len(each) or not told else f" ({len(told)} of {len(each)} hospitals)"
     yield variable.name, "mean (SD)", {**cells, _OVERALL: _mean(pooled(told), variable) + few}
-    quantiles = [found.quantile(variable.name, q)["value"] for q in (0.5, 0.25, 0.75)]
-    medians = {name: _median([float(one[name]) for one in quantiles], variable) for name in (*each, _OVERALL)}
+    quantiles = [found.quantile(variable.name, q) for q in (0.5, 0.25, 0.75)]
+    rows = [one.to_dict(orient="index") for one in quantiles]
+    medians = {name: _median([one[name] for one in rows], variable) for name in (*each, _OVERALL)}
     yield variable.name, "median [IQR]", medians
 
 
@@ -82,14 +83,24 @@ def _between(counts: list[int]) -> str:
 
 
 def _mean(one: Moments | None, variable: Variable) -> str:
-    return f"{_text(one.mean, variable)} ({_text(one.deviation, variable)})" if one else WITHHELD
-
-
-def _median(values: list[float], variable: Variable) -> str:
-    if any(math.isnan(value) for value in values):
+    if one is None:
         return WITHHELD
-    middle, low, high = (_text(value, variable) for value in values)
-    return f"{middle} [{low}, {high}]"
+    about = "about " if one.error else ""
+    return f"{about}{_text(one.mean, variable)} ({_text(one.deviation, variable)})"
+
+
+def _median(quantiles: list[dict[Hashable, float]], variable: Variable) -> str:
+    """Quartiles that lie in one bin tell no more than the bin: most patients may have its lowest value. "about" where
+    withheld or rounded counts leave more than one cell for any of them."""
+    if any(math.isnan(one["value"]) for one in quantiles):
+        return WITHHELD
+    middle, low, high = (_text(one["value"], variable) for one in quantiles)
+    _, first, last = quantiles
+    if not variable.values and (first["low"], first["high"]) == (last["low"], last["high"]):
+        return f"{_text(first['low'], variable)} to {_text(first['high'], variable)}"
+    cell = float((variable.edges[:, 1] - variable.edges[:, 0]).max()) * (1 + 1e-9)
+    about = "about " if any(one["high"] - one["low"] > cell for one in quantiles) else ""
+    return f"{about}{middle} [{low}, {high}]"
 
 
 def _text(value: float, variable: Variable) -> str:

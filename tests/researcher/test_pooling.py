@@ -34,10 +34,20 @@ def test_mean_deviation_and_correlation_are_those_of_all_values() -> None:
 
 def test_moments_of_counted_values_are_those_of_the_values() -> None:
     values = np.repeat([1.0, 2.0, 5.0], [3, 0, 4])
-    assert moments_of(np.array([3.0, 0, 4]), np.array([1.0, 2.0, 5.0])) == Moments(
+    all_told = Cells(np.array([3.0, 0, 4]), np.zeros(3, bool))
+    assert moments_of(all_told, np.array([1.0, 2.0, 5.0])) == Moments(
         7, pytest.approx(values.mean()), pytest.approx(values.std(ddof=1))
     )
-    assert moments_of(np.array([1.0, 0, 0]), np.array([1.0, 2.0, 5.0])) is None
+    assert moments_of(Cells(np.array([1.0, 0, 0]), np.zeros(3, bool)), np.array([1.0, 2.0, 5.0])) is None
+
+
+def test_a_mean_with_few_withheld_is_as_near_as_it_says_and_with_many_untold() -> None:
+    values, counts = np.arange(6.0), np.array([300.0, 200, 100, 40, 7, 4])
+    hidden = np.array([False] * 4 + [True] * 2)
+    found = moments_of(Cells(np.where(hidden, 0, counts), hidden, more=11.0), values)
+    assert found
+    assert 0 < abs(found.mean - counts @ values / counts.sum()) <= found.error < 0.02
+    assert moments_of(Cells(np.where(hidden, 0, counts), hidden, more=200.0), values) is None
 
 
 @pytest.mark.parametrize("q", [0.0, 0.1, 0.5, 0.9, 1.0])
