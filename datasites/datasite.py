@@ -19,6 +19,7 @@ from datasites.approval.packet import Packet
 from datasites.approval.policy import PolicyBook
 from datasites.approval.submissions import Submission
 from datasites.audit.entry import Kind
+from datasites.audit.reputation import Reputation
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
 from datasites.home import STUDY_LOG, DatasiteHome
@@ -29,6 +30,7 @@ from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.excerpt import Excerpt
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
+from datasites.wire.peers import PinnedPeers
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable
 from policies.policy import Policy
@@ -261,6 +263,14 @@ class Datasite:
 
         limits = PolicyBook(self.home).get(table).budget
         return TableBudget(table, limits, tuple(self.state.ledger.rows(table)), NumberCache(self.home.noise_cache))
+
+    @cached_property
+    def reputation(self) -> Reputation:
+        """What researchers say of this hospital's part in their studies, and what it contests."""
+        store = Store(self.settings.store, self.settings.store_options)
+        return Reputation(
+            self.identity, PinnedPeers(self.home.peers), store, self.state.audit, self.home.path / "reputation"
+        )
 
     @cached_property
     def office(self) -> Office:

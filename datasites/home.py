@@ -32,6 +32,7 @@ class DatasiteHome(Home):
     | pseudonyms.key | the secret that patients' pseudonyms are made with |
     | quarantine/ | refused messages |
     | held/ | results that the release gate kept back |
+    | reputation/ | by researcher: their signed record of this hospital as last seen, and what it contests |
     | syftbox/ | Syft's synced tree: mock twins and submissions |
     """
 

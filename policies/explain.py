@@ -92,11 +92,16 @@ def _code(code: Code) -> list[str]:
 
 def _release(release: Release) -> list[str]:
     arrays = [f"{name} ({' by '.join(map(str, shape))})" for name, shape in release.arrays.items()]
+    tables = [f"{name} ({' by '.join(map(str, shape))})" for name, shape in release.tables.items()]
     norm, noise = release.max_update_norm, release.gate_noise
     return [
         f"Besides the model these numbers may leave: {', '.join(release.metrics) or 'none'}.",
         f"They are rounded to {release.decimals} decimals.",
         f"These tables of counts may leave, at most so large: {', '.join(arrays) or 'none'}.",
+        f"So may these, whose rows count each patient once: {', '.join(tables)}. A cell of fewer than "
+        f"{release.least_cell:,} is withheld, and others of its row, so that it does not follow from the total."
+        if tables
+        else "",
         f"No number leaves that stands for fewer than {release.min_cohort:,} examples.",
         f"No count from 1 to {release.min_cell - 1:,} leaves in a table of counts." if release.min_cell > 1 else "",
         "" if noise else _COUNTS[release.hide_counts],

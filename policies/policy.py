@@ -70,8 +70,10 @@ class Policy(Section):
     def digest(self) -> str:
         """Hex SHA-256 of what it says; comments and layout do not count."""
         said = self.model_dump(mode="json")
-        if said["running"]["kept_megabytes"] is None:  # as from before there was this entry
+        if said["running"]["kept_megabytes"] is None:  # as from before there was this entry, and the next
             del said["running"]["kept_megabytes"]
+        if not said["release"]["tables"]:
+            del said["release"]["tables"]
         content = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 

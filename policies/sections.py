@@ -94,6 +94,8 @@ class Release(Section):
     """What the gate lets out.
 
     metrics: names of numbers that may leave. arrays: greatest shape of each other array that may leave.
+    tables: the same, of arrays in which each row counts every patient at most once, as a frequency table by column
+    does; cells of fewer than min_cohort (or min_cell) are withheld, and others to cover them.
     min_cohort: examples behind a released number. min_cell: no count from 1 to below this one leaves in an array.
     decimals: metrics are rounded to so many. max_update_norm: greatest L2 norm of what came back minus what was sent.
     gate_noise: standard deviation of noise added to each number of the update, as a multiple of max_update_norm; then
@@ -111,6 +113,18 @@ class Release(Section):
     max_update_norm: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
     gate_noise: Annotated[float, Strict(), Field(ge=0.1, le=1e6)] | None = None
     hide_counts: StrictBool = False
+    tables: dict[Identifier, tuple[Positive, Positive]] = Field(default_factory=dict)
+
+    @property
+    def least_cell(self) -> int:
+        """The smallest count, but 0, of a cell of `tables` that leaves."""
+        return max(self.min_cohort, self.min_cell)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if both := sorted(self.arrays.keys() & self.tables.keys()):
+            raise PydanticCustomError("rule", "{name} is among the arrays and the tables", {"name": f"`{both[0]}`"})
+        return self
 
     @model_validator(mode="after")
     def _noise_has_a_scale(self) -> Self:

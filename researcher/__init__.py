@@ -7,16 +7,20 @@ from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
 from researcher.asynchronous import AsyncRounds
 from researcher.contribution import contributions
+from researcher.cross_site import CrossSite, LocalModels, cross_site
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed, RoundFailed, StudyFailed
+from researcher.federated_statistics import Statistics, statistics
 from researcher.federation import Federation, connect
 from researcher.flower import flower_grid
 from researcher.free_riders import Watch
 from researcher.metrics import auc_from_histogram, federated_auc
+from researcher.preprocessing import Preprocessing
 from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
 from researcher.private_study import PrivateStudy
 from researcher.rehearsal import Rehearsal
+from researcher.reputation import Reputation
 from researcher.result import Result
 from researcher.rounds import Rounds
 from researcher.simulation import Simulation, simulate
@@ -46,12 +50,14 @@ from researcher.topology import (
     RegionalAggregator,
     Ring,
 )
+from researcher.variables import statistics_config
 
 __all__ = [
     "AsyncRounds",
     "Bagging",
     "CategoryInput",
     "Counts",
+    "CrossSite",
     "Cyclic",
     "Dataset",
     "Exponential",
@@ -66,12 +72,14 @@ __all__ = [
     "Hierarchical",
     "InvalidInput",
     "Krum",
+    "LocalModels",
     "Manifest",
     "Median",
     "MultiKrum",
     "Nation",
     "NumberInput",
     "Optimizer",
+    "Preprocessing",
     "PrivateScores",
     "PrivateStatistics",
     "PrivateStudy",
@@ -79,12 +87,14 @@ __all__ = [
     "RegionalAggregator",
     "Rehearsal",
     "RehearsalFailed",
+    "Reputation",
     "Result",
     "Ring",
     "RoundFailed",
     "Rounds",
     "Scaffold",
     "Simulation",
+    "Statistics",
     "Strategy",
     "Study",
     "StudyFailed",
@@ -98,8 +108,11 @@ __all__ = [
     "collect",
     "connect",
     "contributions",
+    "cross_site",
     "federated_auc",
     "flower_grid",
     "privacy",
     "simulate",
+    "statistics",
+    "statistics_config",
 ]

@@ -91,6 +91,14 @@ class Journal:
                 records += json.loads(path.read_bytes())
         return records
 
+    def cross(self, number: int, records: list[dict[str, Any]]) -> None:
+        """Records what message `number` brought of a model that is not the study's state."""
+        write_atomically(self.folder / f"cross-{number:06d}.json", json.dumps(records, indent=1).encode())
+
+    def crossed(self) -> list[dict[str, Any]]:
+        """What `cross` has recorded, in order."""
+        return [record for path in sorted(self.folder.glob("cross-*.json")) for record in json.loads(path.read_bytes())]
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Raises InvalidInput when another notebook runs this study just now."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -70,6 +72,26 @@ def plot_consensus(distances: pd.Series[float]) -> Plot:
     axes.set_ylabel("consensus distance")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
+    return figure
+
+
+def plot_matrix(matrix: pd.DataFrame, metric: str) -> Plot:
+    """A heat map: a row for each model, a column for each hospital, the numbers in the cells."""
+    rows, columns = matrix.shape
+    figure = Plot(figsize=(2.5 + 0.9 * columns, 1.6 + 0.45 * rows), layout="constrained")
+    axes = figure.add_subplot()
+    values = matrix.to_numpy(float)
+    middle = (float(np.nanmin(values)) + float(np.nanmax(values))) / 2
+    image = axes.imshow(values, cmap="cividis", aspect="auto")
+    for row, column in np.ndindex(rows, columns):
+        if (value := float(values[row, column])) == value:
+            colour = "white" if value < middle else "black"
+            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(columns), [str(name) for name in matrix.columns], rotation=30, ha="right")
+    axes.set_yticks(range(rows), [str(name) for name in matrix.index])
+    axes.set_xlabel("test patients of")
+    axes.set_ylabel("model")
+    figure.colorbar(image, ax=axes, label=metric)
     return figure
 
 

@@ -29,9 +29,9 @@ from policies.privacy.accounting import epsilon as epsilon_of
 from policies.privacy.events import Gaussian
 from policies.privacy.plan import Plan
 from researcher import privacy
-from researcher.errors import RoundFailed
+from researcher.asking import ask_once
+from researcher.participation import ApprovedStudy
 from researcher.private_study import Cost, unusable
-from researcher.submission import Submission
 
 _BAND = 1.96
 _CLEAR = 5.0  # a count below so many standard deviations of its noise gives no mean
@@ -151,6 +151,15 @@ class Counts:
         """For `FedAvg`: by hospital's address, how many encounters count there; at least 1. It costs nothing more."""
         return {hospital: max(1.0, float(row[0])) for hospital, row in self.rows.items()}
 
+    def table_one(self) -> pd.DataFrame:
+        """Rows: patients, and each number and category; columns: hospitals, and all together. Values are with noise:
+        `table` has their bands. There is no standard deviation, median or correlation: nobody was asked for one."""
+        table = self.table()
+        table["told"] = table["column"].where(table["column"] == "", table["column"] + ": ") + table["what"]
+        order, names = table["told"].unique(), table["hospital"].unique()
+        wide = table.pivot(index="told", columns="hospital", values="value").reindex(index=order, columns=names)
+        return wide.rename(columns={"all": "overall"}).rename_axis(columns=None)
+
     def _told(self, hospital: str, row: NDArray[np.float64], hospitals: int) -> list[tuple[object, ...]]:
         deviation = self.statistics.deviation * hospitals**0.5
         of = "patients" if self.statistics.encounters == 1 else "encounters"
@@ -172,25 +181,22 @@ class Counts:
         return str(self.table().round(2).to_html(index=False))
 
 
-def collect(submission: Submission, deadline: float = 600) -> Counts:
+def collect(submission: ApprovedStudy, deadline: float = 600) -> Counts:
     """The answers of the hospitals that have approved; those that are silent for `deadline` seconds are left out.
 
     Asked again, hospitals give the answer that they gave, and charge nothing. Raises InvalidInput for another kind of
     study, and RoundFailed, saying why, where nobody answers.
     """
-    manifest, federation = submission.manifest, submission.federation
-    if manifest.statistics is None:
+    asked = submission.manifest.statistics
+    if asked is None:
         raise InvalidInput("This study trains a model.", "Run it with Rounds.")
-    exchange = submission.exchange()
-    hospitals = submission.participants()
-    tickets = exchange.post(1, hospitals, {}, evaluate=True, fit=False)  # always the same message: the same answer
-    answers = {one.hospital: one for one in exchange.answers(tickets, deadline)}
-    exchange.withdraw(tickets)
-    rows = {hospital: one.metrics[STATISTICS] for hospital, one in sorted(answers.items()) if one.usable}
-    if not rows:
-        why = " ".join(f"{federation.label(hospital)}: {one.problem}" for hospital, one in answers.items())
-        raise RoundFailed(f"No hospital has answered. {why}", "See Submission.status().")
-    return Counts(manifest.statistics, rows, {hospital: federation.label(hospital) for hospital in rows})
+    return private_counts(submission, asked, deadline)
+
+
+def private_counts(submission: ApprovedStudy, asked: Statistics, deadline: float) -> Counts:
+    """As `collect`, of a study that asks for these."""
+    rows = {hospital: arrays[STATISTICS] for hospital, (_, arrays) in ask_once(submission, deadline).items()}
+    return Counts(asked, rows, {hospital: submission.label(hospital) for hospital in rows})
 
 
 def _band(value: float, deviation: float) -> tuple[float, float, float]:

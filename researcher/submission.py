@@ -31,7 +31,11 @@ Signed = TypeVar("Signed", SignedDecision, SignedExcerpt)
 
 
 class Submission:
-    """Made by `Federation.submit`; found again after a restart by `Federation.submission`."""
+    """Made by `Federation.submit`; found again after a restart by `Federation.submission`.
+
+    least_patients: set it, and only hospitals take part that have attested, with their signed approval, that their
+    table has at least so many patients. What they attest is the least that their own policy demands.
+    """
 
     def __init__(self, federation: Federation, manifest: Manifest, folder: Path) -> None:
         self.federation = federation
@@ -39,6 +43,7 @@ class Submission:
         self.folder = folder
         self.journal = Journal(folder)
         self._looked = 0.0
+        self.least_patients = 0
 
     @property
     def digest(self) -> str:
@@ -106,13 +111,13 @@ class Submission:
         return found
 
     def participants(self) -> list[str]:
-        """Hospitals (addresses) whose approval is in force."""
+        """Hospitals (addresses) whose approval is in force, and attests `least_patients`."""
         self.federation.sync()
         now = datetime.now(UTC)
         return sorted(
             email
             for email, d in self.decisions().items()
-            if d.verdict == "approved" and d.expires_at is not None and d.expires_at > now
+            if d.in_force(now) and (d.least_patients or 0) >= self.least_patients
         )
 
     def joined(self) -> list[str]:
@@ -148,6 +153,7 @@ class Submission:
                     "hospital": self.federation.label(hospital),
                     "decision": decision.verdict if decision else "waiting",
                     "rounds": decision.rounds if decision else None,
+                    "patients": f"at least {decision.least_patients:,}" if decision and decision.least_patients else "",
                     "expires": decision.expires_at.date().isoformat() if decision and decision.expires_at else "",
                     "reason": decision.reason if decision else "",
                 }

@@ -137,7 +137,7 @@ class Office:
         policy = self.enforcement.ruling(manifest, submission.files, allowed).require()
         end = _end(policy, expires_at, days)
         self.vault.keep(manifest, submission.signature, submission.files)
-        return self._record(submission, "approved", by, reason, allowed, end, _noise(policy, manifest))
+        return self._record(submission, "approved", by, reason, allowed, end, policy)
 
     def approve_repetition(self, submission: Submission, days: int) -> SignedDecision | None:
         """Approves what only repeats a study that a person approved here, if the policy in force lets it pass without
@@ -162,7 +162,7 @@ class Office:
             f"{person.decided_at:%Y-%m-%d}.",
             rounds=ruling.request.rounds,
             expires_at=min(person.expires_at, _end(policy, None, days)),
-            noise=_noise(policy, manifest),
+            policy=policy,
         )
 
     def deny(self, study: str, *, reason: str, by: str = "") -> SignedDecision:
@@ -189,7 +189,7 @@ class Office:
         reason: str,
         rounds: int = 0,
         expires_at: datetime | None = None,
-        noise: GateNoise | None = None,
+        policy: Policy | None = None,
     ) -> SignedDecision:
         if len(reason) > REASON_LENGTH:
             raise InvalidInput(f"The reason has {len(reason):,} characters.", f"Write at most {REASON_LENGTH:,}.")
@@ -204,7 +204,8 @@ class Office:
             reason=reason,
             decided_by=by,
             decided_at=now(),
-            noise=noise,
+            noise=_noise(policy, submission.manifest) if policy else None,
+            least_patients=policy.data.min_patients if policy else None,
         )
         signed = SignedDecision.sign(decision, self.identity)
         self.note(submission)  # the agent may not have looked yet

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from datasites.cli import outputs, show
+from datasites.cli import outputs, reputation, show
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument
 from datasites.datasite import Datasite
 from datasites.home import DatasiteHome
@@ -162,7 +162,7 @@ def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
         show.status(site, as_json=json)
 
 
-for command in (outputs.held, outputs.log, outputs.release_log):
+for command in (outputs.held, outputs.log, outputs.release_log, reputation.reputation, reputation.contest):
     app.command()(command)
 
 

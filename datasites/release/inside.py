@@ -54,10 +54,17 @@ def _practise() -> None:
         parameters={"w": ArraySpec(shape=(2,), dtype="float32")},
         fit_metrics=("loss",),
         evaluate_metrics=("loss",),
-        evaluate_arrays={"c": ArraySpec(shape=(1, 2), dtype="int64")},
+        evaluate_arrays={name: ArraySpec(shape=(1, 2), dtype="int64") for name in ("c", "t")},
         kept={"k": ArraySpec(shape=(2,), dtype="float32")},
     )
-    release = {"metrics": ["loss"], "arrays": {"c": [1, 2]}, "min_cohort": 1, "min_cell": 5, "decimals": 2}
+    release = {
+        "metrics": ["loss"],
+        "arrays": {"c": [1, 2]},
+        "tables": {"t": [1, 2]},
+        "min_cohort": 1,
+        "min_cell": 5,
+        "decimals": 2,
+    }
     rules = {
         "release": {**release, "secure_aggregation": False, "max_update_norm": 1.0},
         "bytes_per_round": 1000,
@@ -69,7 +76,8 @@ def _practise() -> None:
     terms = Terms.parse(json.dumps({"contract": contract.model_dump(mode="json"), "rules": rules}).encode())
     state = {"w": np.zeros(2, np.float32)}
     kept = {"k": np.zeros(2, np.float32)}
-    fitted, evaluated = (state, 3, {"loss": 0.5}, kept), (3, {"loss": 0.5, "c": np.array([[1, 2]])})
+    tables = {"c": np.array([[1, 2]]), "t": np.array([[1, 2]])}
+    fitted, evaluated = (state, 3, {"loss": 0.5}, kept), (3, {"loss": 0.5, **tables})
     for frame in (encode_result("fit", fitted), encode_result("fit", (state, 3, {"x": 1.0})), b"", pack({}, {})):
         encode_verdict("fit", examine("fit", frame, state, 0, terms), contract)
     verdict = examine("evaluate", encode_result("evaluate", evaluated), {}, 0, terms)

@@ -1,4 +1,5 @@
-"""What is done to numbers that may leave: averages get few decimals, counts become multiples of the least cell."""
+"""What is done to numbers that may leave: averages get few decimals, counts become multiples of the least cell, and
+those that may not leave are withheld."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.release.terms import Rules
+from datasites.release.withholding import withheld
 from datasites.runner.replies import Outcome
 
 EXAMPLES = 1  # every hospital weighs the same where how many rows it has is not told
@@ -27,14 +29,20 @@ def rounded(outcome: Outcome, rules: Rules) -> Outcome:
     release = rules.release
     metrics = {name: round(value, release.decimals) + _NO_SIGN for name, value in outcome.metrics.items()}
     key = bytes.fromhex(rules.rounding_key)
-    arrays = {
-        name: round_averages(table, release.decimals)
-        if table.dtype.kind == "f"
-        else round_counts(name, table, release.min_cell, key)
-        for name, table in outcome.arrays.items()
-    }
+    arrays = {name: _array(name, table, rules, key) for name, table in outcome.arrays.items()}
     told = EXAMPLES if release.hide_counts else outcome.num_examples
     return replace(outcome, num_examples=told, metrics=metrics, arrays=arrays)
+
+
+def _array(name: str, table: Table, rules: Rules, key: bytes) -> Table:
+    release = rules.release
+    if table.dtype.kind == "f":
+        return round_averages(table, release.decimals)
+    if name not in release.tables:
+        return round_counts(name, table, release.min_cell, key)
+    marks = withheld(table, release.least_cell)
+    shown = round_counts(name, np.where(marks, 0, table).astype(table.dtype), release.min_cell, key)
+    return shown + marks
 
 
 def round_averages(table: Table, decimals: int) -> Table:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
@@ -27,7 +27,11 @@ class GateNoise(Frozen):
 
 
 class Decision(Frozen):
-    """`number` counts a hospital's decisions on this study: a later one replaces an earlier one."""
+    """`number` counts a hospital's decisions on this study: a later one replaces an earlier one.
+
+    least_patients: of an approval, the hospital's word that its table had at least so many patients then. It is the
+    least that its policy demands, so it tells no more of the table than that the study was approved.
+    """
 
     version: Literal[1] = 1
     study: Digest
@@ -40,6 +44,15 @@ class Decision(Frozen):
     decided_by: Annotated[str, Field(max_length=200)] = ""
     decided_at: datetime = Field(strict=False)
     noise: GateNoise | None = None
+    least_patients: Annotated[int, Field(ge=1)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One that attests nothing has the canonical form, and so the signature, from before there was the word."""
+        content: dict[str, Any] = handler(self)
+        if self.least_patients is None:
+            content.pop("least_patients", None)
+        return content
 
     @property
     def automatic(self) -> bool:

@@ -2,7 +2,7 @@
 
 | prefix | writer | reader |
 |---|---|---|
-| participants/WHO/ | WHO | everybody: public keys, version, heads of audit logs (see `heads`) |
+| participants/WHO/ | WHO | everybody: public keys, version, heads of audit logs (see `heads`, `reputation`) |
 | p2p/DATASITE/inbox/PEER/ | PEER (DATASITE deletes what it has read) | DATASITE |
 | p2p/DATASITE/outbox/PEER/ | DATASITE (PEER creates the box) | PEER |
 | own/WHO/ | WHO | WHO: Syft's event log and checkpoints, encrypted to itself |

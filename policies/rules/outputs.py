@@ -22,7 +22,8 @@ def check(policy: Policy, request: StudyRequest) -> list[Violation]:
     # what the private tier counts has its noise and its price; that of the same name from study code has neither
     covered = {STATISTICS} if request.tier == "private" else set()
     arrays = [(name, shape) for name, shape in request.evaluate_arrays.items() if name not in covered]
-    return refused + [found for name, shape in arrays for found in _array(name, shape, policy.release.arrays.get(name))]
+    most = {**policy.release.arrays, **policy.release.tables}
+    return refused + [found for name, shape in arrays for found in _array(name, shape, most.get(name))]
 
 
 def _uncovered(request: StudyRequest) -> list[Violation]:

@@ -176,8 +176,7 @@ def _outputs(packet: Packet) -> Iterator[Block]:
     m, policy = packet.manifest, packet.ruling.policy
     outputs = m.outputs
     arrays = [("part of the model", name, spec) for name, spec in outputs.parameters.items()]
-    of_test = "counts and sums" if m.statistics else "numbers of the test"
-    arrays += [(of_test, name, spec) for name, spec in outputs.evaluate_arrays.items()]
+    arrays += [(_of_test(m, policy, name), name, spec) for name, spec in outputs.evaluate_arrays.items()]
     yield Facts(
         [
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
@@ -192,6 +191,14 @@ def _outputs(packet: Packet) -> Iterator[Block]:
         yield Paragraph(told)
         stay = [(name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for name, spec in outputs.kept.items()]
         yield _table(("Kept here", "Shape", "Type", "Bytes"), stay)
+
+
+def _of_test(m: Manifest, policy: Policy | None, name: str) -> str:
+    if m.statistics:
+        return "counts and sums"
+    if policy and name in policy.release.tables:
+        return f"counts, without those below {policy.release.least_cell:,}"
+    return "numbers of the test"
 
 
 def _counted(m: Manifest, policy: Policy | None) -> str:

@@ -29,6 +29,7 @@ def test_an_approval_keeps_the_bytes_and_is_signed(site: Datasite, ada: Identity
     assert signed
     assert signed.verified(site.identity.public)
     assert (signed.decision.verdict, signed.decision.rounds) == ("approved", 2)
+    assert signed.decision.least_patients == site.policy(asked.dataset).data.min_patients  # and not how many there are
     assert (site.office.vault.code(asked.digest) / "study.py").read_bytes() == (STUDY / "study.py").read_bytes()
     assert site.office.pending() == []
 

@@ -20,6 +20,7 @@ OTHER: dict[str, Any] = {
     "decided_by": "Bo",
     "decided_at": datetime(2026, 1, 3, tzinfo=UTC),
     "noise": {"distance": 1.0, "multiple": 12.0},
+    "least_patients": 50,
 }
 
 
@@ -46,6 +47,12 @@ def test_nobody_decides_for_another_hospital(ward: Identity, ada: Identity, stra
     assert not SignedDecision.sign(decision(), ada).verified(ward.public)
     assert not SignedDecision.sign(decision(hospital="ada@uni.org"), stranger).verified(ada.public)
     assert not SignedDecision.sign(decision(hospital="other@ward.org"), ward).verified(ward.public)
+
+
+def test_what_attests_nothing_is_signed_as_before_there_was_the_word(ward: Identity) -> None:
+    assert "least_patients" not in decision().model_dump()
+    assert "least_patients" not in SignedDecision.sign(decision(), ward).model_dump_json()
+    assert decision(least_patients=50).model_dump()["least_patients"] == 50
 
 
 @pytest.mark.parametrize(

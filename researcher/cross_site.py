@@ -1,0 +1,171 @@
+"""Every model on every hospital's patients: how far each hospital's own model carries, and whom the global one serves.
+
+local = wr.LocalModels()
+result = wr.Rounds(submission, observer=local, evaluate=False).run()
+crossed = wr.cross_site(submission, {"global": result.parameters, **local.models(submission.label)})
+crossed.matrix("auc")
+crossed.plot()
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datasites.wire.arrays import Arrays, pack
+from datasites.wire.canonical import sha256
+from datasites.wire.contract import array_problems
+from datasites.wire.manifest import Manifest
+from policies.errors import InvalidInput
+from researcher.errors import RoundFailed
+from researcher.history import record_of
+from researcher.metrics import auc_from_histogram
+from researcher.participation import ApprovedStudy
+from researcher.plots import Plot, plot_matrix
+from researcher.strategies import Update
+
+
+class LocalModels:
+    """Keeps what each hospital's training made of the state it was sent, last: `Rounds(..., observer=local)`.
+
+    After one round of many local epochs these are models of each hospital alone.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, Arrays] = {}
+
+    def begin(self, current: Arrays) -> None:
+        """A round begins."""
+
+    def see(self, update: Update) -> None:
+        self._last[update.hospital] = update.parameters
+
+    def models(self, label: Callable[[str], str] = str) -> dict[str, Arrays]:
+        """By hospital; give `submission.label` for short names."""
+        return {label(hospital): parameters for hospital, parameters in sorted(self._last.items())}
+
+
+@dataclass(frozen=True)
+class CrossSite:
+    """`records`: one for each model and hospital, as in a study's history, with the model's name as `model`."""
+
+    records: list[dict[str, Any]] = field(repr=False)
+    labels: Mapping[str, str] = field(repr=False)
+
+    def matrix(self, metric: str = "auc") -> pd.DataFrame:
+        """Rows: models. Columns: hospitals whose test patients it met. Empty where there is none, or it failed: see
+        `problems`. An AUC that the code does not report follows from its score histogram."""
+        models = list(dict.fromkeys(record["model"] for record in self.records))
+        table = pd.DataFrame(np.nan, index=pd.Index(models, name="model"), columns=list(self.labels.values()))
+        for record in self.records:
+            table.loc[record["model"], self.labels[record["hospital"]]] = _value(record, metric)
+        if table.isna().all(axis=None):
+            raise InvalidInput(f"No hospital reported {metric!r}.", "Ask for a metric of the study's evaluation.")
+        return table.rename_axis(columns="hospital")
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """What failed: model, hospital, and why."""
+        rows = [(r["model"], self.labels[r["hospital"]], r["problem"]) for r in self.records if r["problem"]]
+        return pd.DataFrame(rows, columns=["model", "hospital", "problem"])
+
+    def plot(self, metric: str = "auc") -> Plot:
+        """The matrix as a heat map."""
+        return plot_matrix(self.matrix(metric), metric)
+
+    def _repr_html_(self) -> str:
+        return str(self.matrix().round(3).to_html())
+
+
+def cross_site(submission: ApprovedStudy, models: Mapping[str, Arrays], deadline: float = 600) -> CrossSite:
+    """Asks every hospital that has approved to evaluate each of the models, named as they are to be called.
+
+    It is the evaluation that they approved, and each model counts as one: a study of n rounds has n + 1, of which
+    training with `evaluate=True` uses all. Asked again of the same models, nothing is sent: their record is kept with
+    the study. Raises InvalidInput where the study has none to give, and RoundFailed where nobody answers.
+    """
+    manifest, journal = submission.manifest, submission.journal
+    _check(manifest, models)
+    with journal.alone():
+        hospitals = submission.participants()
+        known = {(r["digest"], r["hospital"]): r for r in journal.crossed() if not r["problem"]}
+        digests = {name: sha256(pack({}, model)) for name, model in models.items()}
+        missing = [n for n, digest in digests.items() if any((digest, h) not in known for h in hospitals)]
+        _check_left(submission, len(missing))
+        records = list(known.values())
+        for name in missing:
+            asked = [h for h in hospitals if (digests[name], h) not in known]
+            records += _evaluated(submission, models[name], digests[name], asked, deadline)
+    names = {digest: [name for name, of in digests.items() if of == digest] for digest in digests.values()}
+    chosen = [
+        {**r, "model": name} for r in records for name in names.get(r["digest"], ()) if r["hospital"] in hospitals
+    ]
+    if not any(record["evaluate"] for record in chosen):
+        why = " ".join(f"{submission.label(r['hospital'])}: {r['problem']}" for r in chosen)
+        raise RoundFailed(f"No hospital has evaluated a model. {why}", "See Submission.status().")
+    order = list(models)
+    return CrossSite(
+        sorted(chosen, key=lambda record: (order.index(record["model"]), record["hospital"])),
+        {hospital: submission.label(hospital) for hospital in hospitals},
+    )
+
+
+def _evaluated(
+    submission: ApprovedStudy, model: Arrays, digest: str, hospitals: list[str], deadline: float
+) -> list[dict[str, Any]]:
+    """One message. Its number is used up before it is posted, for another one under that number is never answered."""
+    journal, exchange = submission.journal, submission.exchange()
+    checkpoint = journal.checkpoint()
+    number = checkpoint.messages + 1
+    journal.close_round(replace(checkpoint, messages=number), [])
+    tickets = exchange.post(number, hospitals, model, evaluate=True, fit=False)
+    answers = {one.hospital: one for one in exchange.answers(tickets, deadline)}
+    exchange.withdraw(tickets)
+    silence = f"No answer within {deadline:g} seconds."
+    records = [record_of(h, answers.get(h), number, checkpoint.round, False, silence) for h in hospitals]
+    records = [{**record, "digest": digest} for record in records]
+    journal.cross(number, records)
+    return records
+
+
+def _check(manifest: Manifest, models: Mapping[str, Arrays]) -> None:
+    outputs = manifest.outputs
+    if manifest.tier == "private":
+        raise InvalidInput(
+            "A private study's evaluations are paid for one by one from the hospitals' budgets, and none is left over "
+            "for other models.",
+            "Evaluate them with a reviewed study of the same network.",
+        )
+    if not (outputs.evaluate_metrics or "score_histogram" in outputs.evaluate_arrays):
+        raise InvalidInput("This study's evaluation reports no metric.", "There is nothing to compare models by.")
+    if not models:
+        raise InvalidInput("There is no model to evaluate.", "Give models by name.")
+    for name, model in models.items():
+        if problems := array_problems(model, outputs.parameters):
+            raise InvalidInput(f"The model {name!r} is not one of this study: {'; '.join(problems)}.")
+
+
+def _check_left(submission: ApprovedStudy, wanted: int) -> None:
+    journal = submission.journal
+    used = Counter(r["hospital"] for r in (*journal.history(), *journal.crossed()) if r["evaluate"])
+    left = submission.manifest.rounds + 1 - max(used.values(), default=0)
+    if wanted > left:
+        raise InvalidInput(
+            f"{wanted} models need as many evaluations, and this study's approval has {left} left.",
+            "Train with evaluate=False, or ask for more rounds than you train.",
+        )
+
+
+def _value(record: Mapping[str, Any], metric: str) -> float:
+    if not record["evaluate"]:
+        return math.nan
+    told = record["evaluate"]["metrics"].get(metric)
+    if told is None and metric == "auc" and record["histogram"]:
+        return auc_from_histogram(np.asarray(record["histogram"], np.int64))
+    return math.nan if told is None else float(told)
