@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,13 +40,15 @@ class InlineCrew:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def call(self, task: Task, hospital: str, parameters: Arrays, number: int) -> bytes:
+    def call(self, task: Task, hospital: str, parameters: Arrays, number: int, kept: Arrays | None = None) -> bytes:
         seed = int(digest_of([self.seed, task, hospital, number])[:8], 16)
         random.seed(seed)
         np.random.seed(seed)
         given = {name: array.copy() for name, array in parameters.items()}
         arguments: list[Any] = [] if task == "initialize" else [given, self._views[hospital].copy()]
-        return encode_result(task, getattr(self._module, task)(*arguments, {**self._config, "round": number}))
+        function = getattr(self._module, task)
+        left = {"kept": kept or {}} if "kept" in inspect.signature(function).parameters else {}
+        return encode_result(task, function(*arguments, {**self._config, "round": number}, **left))
 
     def initialize(self) -> bytes:
         return self.call("initialize", "", {}, 0)
