@@ -18,11 +18,18 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
-@pytest.fixture
-def world(_world: World) -> World:
-    """Two hospitals over a folder store, both serving; what earlier tests submitted is still there."""
+@pytest.fixture(scope="module")
+def _world_of_module(_world: World) -> Iterator[World]:
     _world.all_serve()
-    return _world
+    yield _world
+    _world.rest()
+
+
+@pytest.fixture
+def world(_world_of_module: World) -> World:
+    """Two hospitals over a folder store, both serving; what earlier tests submitted is still there."""
+    _world_of_module.all_serve()
+    return _world_of_module
 
 
 @pytest.fixture

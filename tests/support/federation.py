@@ -112,8 +112,10 @@ class Hospital:
         self.datasite.publish(self.dictionary, self.source)
 
     def start(self) -> None:
-        """Starts the agent, unless it runs."""
-        if self._agent is None or self._agent.poll() is not None:
+        """Starts the agent, unless it runs; lets it go on if it was paused."""
+        if self._agent and self._agent.poll() is None:
+            self._agent.send_signal(signal.SIGCONT)
+        else:
             with self.log.open("ab") as log:
                 argv = [*WARDROUND, "serve", "--home", str(self.home.path)]
                 self._agent = subprocess.Popen(argv, env=self._env, stdout=log, stderr=log)
@@ -135,10 +137,15 @@ class Hospital:
         self._agent.kill()
         self._agent.wait()
 
+    def pause(self) -> None:
+        if self._agent and self._agent.poll() is None:
+            self._agent.send_signal(signal.SIGSTOP)
+
     def stop(self) -> None:
         """Ctrl-C, and the end of it."""
         if self._agent and self._agent.poll() is None:
             self._agent.send_signal(signal.SIGINT)
+            self._agent.send_signal(signal.SIGCONT)
             self._agent.wait(PATIENCE)
 
     def folder(self, study: wr.Submission) -> Path:
@@ -216,6 +223,11 @@ class World:
         for hospital in self.hospitals:
             hospital.stop()
             hospital.datasite.state.close()
+
+    def rest(self) -> None:
+        """Until `all_serve`, agents take no part of the machine: other tests run meanwhile, and these look often."""
+        for hospital in self.hospitals:
+            hospital.pause()
 
     def all_serve(self) -> None:
         for hospital in self.hospitals:

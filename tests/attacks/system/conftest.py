@@ -19,8 +19,15 @@ def _ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
         world.close()
 
 
-@pytest.fixture
-def ward(_ward: Ward) -> Ward:
-    """One for all tests; what earlier attacks did to it is still there."""
+@pytest.fixture(scope="module")
+def _ward_of_module(_ward: Ward) -> Iterator[Ward]:
     _ward.world.all_serve()
-    return _ward
+    yield _ward
+    _ward.world.rest()
+
+
+@pytest.fixture
+def ward(_ward_of_module: Ward) -> Ward:
+    """One for all tests; what earlier attacks did to it is still there."""
+    _ward_of_module.world.all_serve()
+    return _ward_of_module

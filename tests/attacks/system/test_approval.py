@@ -47,14 +47,14 @@ def waiting(ward: Ward) -> wr.Submission:
 
 
 @pytest.fixture(scope="module")
-def undecided(_ward: Ward) -> wr.Submission:
-    return waiting(_ward)
+def undecided(_ward_of_module: Ward) -> wr.Submission:
+    return waiting(_ward_of_module)
 
 
 @pytest.fixture(scope="module")
-def at_the_disk(_ward: Ward) -> wr.Submission:
+def at_the_disk(_ward_of_module: Ward) -> wr.Submission:
     """Undecided too; its bytes are in the vault already, as somebody can put them there."""
-    study, north = waiting(_ward), _ward.north.datasite
+    study, north = waiting(_ward_of_module), _ward_of_module.north.datasite
     submission = north.office.find(study.digest)
     north.office.vault.keep(submission.manifest, submission.signature, submission.files)
     return study

@@ -23,8 +23,8 @@ MALLORY = "mallory@evil.org"
 
 
 @pytest.fixture(scope="module")
-def _started(_ward: Ward) -> Line:
-    return _ward.line(_ward.approved(_ward.ada, HONEST))
+def _started(_ward_of_module: Ward) -> Line:
+    return _ward_of_module.line(_ward_of_module.approved(_ward_of_module.ada, HONEST))
 
 
 @pytest.fixture
