@@ -28,7 +28,7 @@ from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.runner.sandbox.rlimits import ProcessLimits
 
-STARTS, ROUNDS, EMPTY_ROUNDS = 7, 7, 30
+STARTS, ROUNDS, EMPTY_ROUNDS = 11, 11, 30
 MOST_ROUND_RATIO, MOST_START_MS = 1.05, 100
 CONFIG = CONFIGS["one-epoch"] | {"round": 1}
 
@@ -44,15 +44,17 @@ def main() -> int:
         starts = _starts(folder, sandbox)
         inside, outside = _rounds(folder, sandbox, table)
         empty = _empty_rounds(folder, sandbox)
-    start_extra = 1000 * (median(starts[sandbox.name]) - median(starts[ProcessLimits().name]))
+    # the fastest of each: what else the machine did meanwhile only ever adds
+    start_extra = 1000 * (min(starts[sandbox.name]) - min(starts[ProcessLimits().name]))
+    ratio = min(inside) / min(outside)
     result = {
         "sandbox": sandbox.name,
         "start_extra_ms": round(start_extra, 1),
-        "round_ratio": round(median(inside) / median(outside), 3),
-        "round_extra_ms": round(1000 * (median(inside) - median(outside)), 1),
+        "round_ratio": round(ratio, 3),
+        "round_extra_ms": round(1000 * (min(inside) - min(outside)), 1),
         "empty_round_ms": round(1000 * median(empty), 2),
     }
-    print(f"a round of training: {median(outside):.3f} s bare, {median(inside):.3f} s in {sandbox.name}")
+    print(f"a round of training: {min(outside):.3f} s bare, {min(inside):.3f} s in {sandbox.name}")
     print("RESULT " + json.dumps(result))
     return 0 if result["round_ratio"] <= MOST_ROUND_RATIO and start_extra <= MOST_START_MS else 1
 
