@@ -3,8 +3,8 @@
     python -m benchmarks algorithms                   # DATA=path/to/diabetic_data.csv.gz for another place
 
 The demo's study with its network, and the ready studies of linear models and of trees, run in this process: `fit` and
-`evaluate` at each hospital and the researcher's own strategies, as in a federation but for the messages. Three splits:
-3 and 5 proxy hospitals, and 5 hospitals whose shares of readmitted and other patients are drawn from a Dirichlet
+`evaluate` at each hospital and the researcher's own strategies, as in a federation but for the messages. Four splits:
+3, 5 and 20 proxy hospitals, and 5 hospitals whose shares of readmitted and other patients are drawn from a Dirichlet
 distribution (Hsu et al., 2019), where FedAvg suffers. Local steps are limited, so that every hospital takes as many a
 round (scikit-learn's linear model goes once through its rows, and a tree sees all of them).
 
@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from inspect import signature
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks import topologies
+from benchmarks import own_models, topologies
 from benchmarks.algorithms_report import write
 from datasites.catalog.validate import conform
 from datasites.catalog.view import study_view
@@ -50,6 +51,7 @@ from researcher.strategies import (
     FedYogi,
     Median,
     MultiKrum,
+    Scaffold,
     Strategy,
     TrimmedMean,
     Update,
@@ -62,7 +64,8 @@ STUDY = ROOT / "notebooks" / "readmission"
 DATA = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data" / "diabetic_data.csv.gz"))
 SEEDS, ROUNDS, STEPS = 3, 8, 100
 ALPHA, LEAST_POSITIVES = 0.3, 40  # of the Dirichlet split
-SPLITS = ("3 hospitals", "5 hospitals", "5, label-skewed")
+SKEWED = "5, label-skewed"
+SPLITS = ("3 hospitals", "5 hospitals", "20 hospitals", SKEWED)
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,10 @@ def ready(folder: str, method: Method, **config: Any) -> Method:
 
 # A further method is one line: a name, and a function that runs its rounds on a Problem.
 METHODS: dict[str, Method] = {
+    "Each alone": travelling(own_models.alone),
+    "All pooled": travelling(own_models.pooled),
     "FedAvg": averaging(FedAvg()),
+    "FedAvg, a quarter of the steps": averaging(FedAvg(), max_batches=STEPS // 4),
     "FedAvgM": averaging(FedAvgM(momentum=0.5)),
     "FedAdam": averaging(FedAdam(learning_rate=0.02)),
     "FedYogi": averaging(FedYogi(learning_rate=0.02)),
@@ -133,6 +139,15 @@ METHODS: dict[str, Method] = {
     "TrimmedMean": averaging(TrimmedMean(0.34)),
     "MultiKrum": averaging(MultiKrum(0)),
     "FedProx": averaging(FedAvg(), proximal_mu=0.1),
+    "SCAFFOLD": ready("scaffold", travelling(own_models.keeping(Scaffold)), learning_rate=0.05),
+    "Per-FedAvg, first-order": ready("personal/per_fedavg", averaging(FedAvg())),
+    "Per-FedAvg, Hessian-free": ready("personal/per_fedavg", averaging(FedAvg()), hessian_free=True),
+    "Fine-tuning": ready("personal/fine_tuning", averaging(FedAvg()), tuning_epochs=1),
+    "Shared body, own head": ready(
+        "personal/private_head", travelling(own_models.keeping(lambda hospitals: FedAvg(), personal=True))
+    ),
+    "Clustered": travelling(own_models.clustered),
+    "FedBuff": travelling(own_models.buffered(2)),
     "Hierarchical": travelling(topologies.hierarchical),
     "Gossip, ring": travelling(topologies.gossip(Ring())),
     "Gossip, exponential": travelling(topologies.gossip(Exponential())),
@@ -190,7 +205,7 @@ def _tables(split: str, seed: int) -> dict[str, pd.DataFrame]:
 
 
 def _split(split: str, seed: int) -> dict[str, pd.DataFrame]:
-    if split == SPLITS[2]:
+    if split == SKEWED:
         return dirichlet(_frame[0], 5, ALPHA, seed)
     return split_sites(_frame[0], int(split.split()[0]))
 
@@ -213,9 +228,13 @@ def dirichlet(frame: pd.DataFrame, n: int, alpha: float, seed: int) -> dict[str,
 
 
 def _aucs(problem: Problem, states: dict[str, Arrays]) -> list[float]:
-    """Each hospital's test AUC of its own state."""
-    config = {**problem.config, "round": 0}
-    return [problem.study.evaluate(states[h], table, config)[1]["auc"] for h, table in problem.tables.items()]
+    """Each hospital's test AUC of its own state, where what a study keeps there is in already."""
+    evaluate, config = problem.study.evaluate, {**problem.config, "round": 0}
+    keeps = "kept" in signature(evaluate).parameters
+    return [
+        evaluate(states[hospital], table, config, *((states[hospital],) if keeps else ()))[1]["auc"]
+        for hospital, table in problem.tables.items()
+    ]
 
 
 def _summary(runs: dict[tuple[str, int, str], list[Round]], split: str, method: str) -> dict[str, Any]:

@@ -35,11 +35,11 @@ def hierarchical(problem: Problem, rounds: int) -> Iterator[tuple[dict[str, Arra
     """Two regions, of every other hospital each."""
     hospitals = list(problem.tables)
     tiers = Tiers({"north": hospitals[::2], "south": hospitals[1::2]}, quorum=1)
-    state = _initial(problem)
+    state = initial(problem)
     for number in range(1, rounds + 1):
         aggregation = TieredAggregation(tiers, dict(zip(hospitals, hospitals, strict=True)), FedAvg(), state, {})
         for hospital in hospitals:
-            aggregation.add(_trained(problem, hospital, state, number))
+            aggregation.add(trained(problem, hospital, state, number))
         state, _ = aggregation.result()
         yield dict.fromkeys(hospitals, state), 2 * nbytes(state) * (len(hospitals) + 2)
 
@@ -48,13 +48,13 @@ def gossip(graph: Graph) -> Travel:
     """Each hospital's own model, which the researcher carries as in a star."""
 
     def run(problem: Problem, rounds: int) -> Iterator[tuple[dict[str, Arrays], int]]:
-        hospitals, first = sorted(problem.tables), _initial(problem)
+        hospitals, first = sorted(problem.tables), initial(problem)
         layout = Layout(first)
         models, names = dict.fromkeys(hospitals, layout.vector(first)), dict(zip(hospitals, hospitals, strict=True))
         for number in range(1, rounds + 1):
             mixing = Mixing(layout, models, graph, names)
             for hospital in hospitals:
-                mixing.add(_trained(problem, hospital, layout.arrays(models[hospital]), number))
+                mixing.add(trained(problem, hospital, layout.arrays(models[hospital]), number))
             models = mixing.result()[1]
             own = {hospital: layout.arrays(model) for hospital, model in models.items()}
             yield own, 2 * nbytes(first) * len(hospitals)
@@ -64,20 +64,22 @@ def gossip(graph: Graph) -> Travel:
 
 def cyclic(problem: Problem, rounds: int) -> Iterator[tuple[dict[str, Arrays], int]]:
     """A round is a cycle in the order of names."""
-    state = _initial(problem)
+    state = initial(problem)
     for number in range(1, rounds + 1):
         for hospital in problem.tables:
             turn = Handover(state)
-            turn.add(_trained(problem, hospital, state, number))
+            turn.add(trained(problem, hospital, state, number))
             state, _ = turn.result()
         yield dict.fromkeys(problem.tables, state), 2 * nbytes(state) * len(problem.tables)
 
 
-def _initial(problem: Problem) -> Arrays:
+def initial(problem: Problem) -> Arrays:
+    """The study's first model."""
     state: Arrays = problem.study.initialize({**problem.config, "round": 0})
     return state
 
 
-def _trained(problem: Problem, hospital: str, state: Arrays, number: int) -> Update:
-    trained, examples, _ = problem.study.fit(state, problem.tables[hospital], {**problem.config, "round": number})
-    return Update(hospital, trained, examples)
+def trained(problem: Problem, hospital: str, state: Arrays, number: int) -> Update:
+    """What a hospital makes of a state in a round."""
+    arrays, examples, _ = problem.study.fit(state, problem.tables[hospital], {**problem.config, "round": number})
+    return Update(hospital, arrays, examples)

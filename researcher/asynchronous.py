@@ -33,7 +33,8 @@ class AsyncRounds:
 
     The state moves whenever `buffer` updates are in, by learning_rate times sum(n d(s) delta) / sum(n): delta is an
     update less the state it was trained from, n its number of examples, s how many times the state has moved meanwhile
-    and d the `discount`. Fast hospitals have more say than in FedAvg: they answer more often.
+    and d the `discount`. BatchNorm's statistics and whole numbers take no steps: they go that way towards their trained
+    values. Fast hospitals have more say than in FedAvg: they answer more often.
 
     Each update counts among the rounds that its hospital has approved; one that has used them is not asked again.
     deadline: seconds without any answer after which the run fails; and seconds that the evaluation of the last state,
@@ -115,7 +116,8 @@ class AsyncRounds:
         record["staleness"] = staleness
         step = replace(step, out={h: s for h, s in step.out.items() if h != hospital})
         if answer.usable and answer.reply and answer.reply.fit:
-            delta = difference(answer.parameters, self._steps.state(sent.version))
+            base, newest = self._steps.state(sent.version), self._steps.state(step.version)
+            delta = difference(answer.parameters, base, newest)
             step = step.with_update(delta, answer.reply.fit.num_examples, self._discount(staleness))
             self._trained[hospital] += 1
         else:

@@ -17,6 +17,7 @@ from datasites.wire.arrays import Arrays, pack, unpack
 from datasites.wire.files import write_atomically
 from policies.errors import InvalidInput
 from researcher.journal import Checkpoint, Journal
+from researcher.strategies.layout import is_weight
 
 _STEP = "asynchronous.safetensors"
 
@@ -48,17 +49,24 @@ class Step:
         return Step(self.messages, self.version, self.out, self.count + 1, self.weight + examples, sums)
 
     def applied(self, state: Arrays, learning_rate: float) -> Arrays:
-        """The state moved by the buffered updates' mean; whole numbers are rounded."""
-        moved = {name: array + learning_rate * self.sums[name] / self.weight for name, array in state.items()}
+        """The state moved by the buffered updates' mean; buffers at most as far as to the mean; whole numbers are
+        rounded."""
+        rates = {
+            name: learning_rate if is_weight(name, array) else min(learning_rate, 1) for name, array in state.items()
+        }
+        moved = {name: array + rates[name] * self.sums[name] / self.weight for name, array in state.items()}
         return {
             name: np.asarray(array if state[name].dtype.kind == "f" else np.rint(array)).astype(state[name].dtype)
             for name, array in moved.items()
         }
 
 
-def difference(trained: Arrays, base: Arrays) -> Arrays:
-    """In float64."""
-    return {name: np.subtract(array, base[name], dtype=np.float64) for name, array in trained.items()}
+def difference(trained: Arrays, base: Arrays, newest: Arrays) -> Arrays:
+    """What an update moves the newest state by, in float64: weights by the step from the state it was trained from, and
+    buffers towards their trained values. BatchNorm's variances would become negative by steps from a stale state.
+    """
+    starts = {name: (base if is_weight(name, array) else newest)[name] for name, array in trained.items()}
+    return {name: np.subtract(array, starts[name], dtype=np.float64) for name, array in trained.items()}
 
 
 class StepJournal:

@@ -31,7 +31,7 @@ class Layout:
         self._like = {name: like[name] for name in sorted(like)}
         sizes = {name: math.prod(array.shape) for name, array in self._like.items()}
         self.size = sum(sizes.values())
-        kinds = [np.full(sizes[name], _is_weight(name, array)) for name, array in self._like.items()]
+        kinds = [np.full(sizes[name], is_weight(name, array)) for name, array in self._like.items()]
         self.weights: NDArray[np.bool_] = np.concatenate(kinds) if kinds else np.zeros(0, np.bool_)
 
     def of_update(self, update: Update) -> Vector:
@@ -62,7 +62,8 @@ class Layout:
         return out
 
 
-def _is_weight(name: str, array: NDArray[Any]) -> bool:
+def is_weight(name: str, array: NDArray[Any]) -> bool:
+    """Whether gradients move it; otherwise it is a buffer."""
     return array.dtype.kind == "f" and name.rsplit(".", 1)[-1] not in _RUNNING
 
 

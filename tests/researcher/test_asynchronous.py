@@ -14,6 +14,7 @@ import pytest
 import researcher as wr
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.reasons import Reason
+from researcher.buffer import Step, difference
 from researcher.exchange import Answer
 from tests.support.federation import DICTIONARY, STUDY, load_study, same_bits, stays
 
@@ -38,7 +39,8 @@ def fedbuff(buffer: int, updates: int, rate: float, discount: Callable[[int], fl
         time, name, version, sent = heapq.heappop(pending)
         trained, examples, _ = module.fit(states[version], TABLES[name], {"round": sent})
         weight = examples * discount(len(states) - 1 - version)
-        held.append((examples, {k: weight * (trained[k] - states[version][k].astype(float)) for k in trained}))
+        starts = {"w": states[-1]["w"], "b": states[version]["b"]}  # w holds whole numbers: a buffer of the model
+        held.append((examples, {k: weight * (trained[k] - starts[k].astype(float)) for k in trained}))
         if len(held) == buffer:
             total = sum(n for n, _ in held)
             moved = {k: states[-1][k] + rate * sum(delta[k] for _, delta in held) / total for k in states[-1]}
@@ -57,6 +59,16 @@ def test_the_state_moves_as_the_papers_algorithm_moves_it(buffer: int, rate: flo
     assert result.round == 5
     assert result.parameters["w"].tolist() == expected["w"].tolist()
     assert np.isclose(result.parameters["b"], expected["b"], rtol=1e-12)
+
+
+def test_stale_updates_leave_a_variance_within_what_hospitals_measured() -> None:
+    name = "1.running_var"
+    first, trained = {name: np.full(4, 1.0, np.float32)}, {name: np.full(4, 0.1, np.float32)}
+    state = first
+    for _ in range(5):  # all five hospitals had begun with the first state
+        step = Step(1, 0).with_update(difference(trained, first, state), 100, 1.0)
+        state = step.applied(state, 1.5)
+        assert 0.1 <= state[name].min() <= 1.0
 
 
 def test_a_hospital_that_never_answers_blocks_nobody() -> None:
