@@ -125,6 +125,7 @@ def ready(folder: str, method: Method, **config: Any) -> Method:
     return run
 
 
+_META = {"adapt_rate": 0.2, "meta_rate": 0.2}
 # A further method is one line: a name, and a function that runs its rounds on a Problem.
 METHODS: dict[str, Method] = {
     "Each alone": travelling(own_models.alone),
@@ -139,9 +140,9 @@ METHODS: dict[str, Method] = {
     "TrimmedMean": averaging(TrimmedMean(0.34)),
     "MultiKrum": averaging(MultiKrum(0)),
     "FedProx": averaging(FedAvg(), proximal_mu=0.1),
-    "SCAFFOLD": ready("scaffold", travelling(own_models.keeping(Scaffold)), learning_rate=0.05),
-    "Per-FedAvg, first-order": ready("personal/per_fedavg", averaging(FedAvg())),
-    "Per-FedAvg, Hessian-free": ready("personal/per_fedavg", averaging(FedAvg()), hessian_free=True),
+    "SCAFFOLD": ready("scaffold", travelling(own_models.keeping(Scaffold)), learning_rate=0.2),
+    "Per-FedAvg, first-order": ready("personal/per_fedavg", averaging(FedAvg()), **_META),
+    "Per-FedAvg, Hessian-free": ready("personal/per_fedavg", averaging(FedAvg()), hessian_free=True, **_META),
     "Fine-tuning": ready("personal/fine_tuning", averaging(FedAvg()), tuning_epochs=1),
     "Shared body, own head": ready(
         "personal/private_head", travelling(own_models.keeping(lambda hospitals: FedAvg(), personal=True))
