@@ -38,13 +38,29 @@ def page(document: Document, key: str) -> str:
 
 def fragment(document: Document, key: str) -> str:
     """The same for a notebook, in its theme."""
-    return f"<style>{_style()}</style>{_article(document, key, 'div')}"
+    return f"<style>{_style()}</style>{article(document, key)}"
+
+
+def article(document: Document, key: str) -> str:
+    """The document alone, for a page of ours that has `stylesheet` and a policy of its own."""
+    return _article(document, key, "article")
+
+
+@cache
+def stylesheet() -> str:
+    """For all of such a page; it follows the browser's colour scheme."""
+    light, dark = _sheets()
+    return f"{light}@media (prefers-color-scheme: dark) {{ .wardround {{\n{dark}}} }}\n"
+
+
+def _sheets() -> tuple[str, str]:
+    folder = files(__package__)
+    return folder.joinpath("style.css").read_text("utf-8"), folder.joinpath("dark.css").read_text("utf-8")
 
 
 @cache
 def _style() -> str:
-    folder = files(__package__)
-    light, dark = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "dark.css"))
+    light, dark = _sheets()
     return (
         f"{light}main.wardround {{ margin: 0 auto; padding: 1rem; background: var(--paper); }}\n"
         "body:has(> main.wardround) { margin: 0; }\n"
