@@ -6,6 +6,7 @@ show; only what the packet's renderer has drawn is taken as HTML.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,6 +24,11 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters["visible"] = lambda value: visible(str(value))
+TEMPLATES.filters["when"] = lambda moment: f"{_moment(moment):%Y-%m-%d %H:%M} UTC"
+
+
+def _moment(moment: datetime | str) -> datetime:
+    return (datetime.fromisoformat(moment) if isinstance(moment, str) else moment).astimezone(UTC)
 
 
 def page(template: str, status: int = 200, **content: object) -> Response:
