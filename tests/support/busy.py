@@ -108,13 +108,10 @@ def _put(site: Datasite, ada: Identity, code: dict[str, bytes], **changes: Any) 
 
 
 def _hold(site: Datasite, study: Manifest) -> None:
-    whys = (
-        ("array 'first.weight' holds numbers that are not finite",),
-        ("metric 'loss' stands for 7 rows, fewer than 20",),
-    )
-    for number, why, reason in zip((2, 3), whys, (Reason.CONTRACT, Reason.COHORT), strict=True):
-        at = now().isoformat()
-        hold(site.home.held, study.digest, number, "fit", b"rows %d" % number, reason, why, at)
+    why = "array 'first.weight' holds numbers that are not finite"
+    hold(site.home.held, study.digest, 2, "fit", b"rows", Reason.CONTRACT, (why,), now().isoformat())
+    why = "metric 'loss' stands for 7 rows, fewer than 20"
+    hold(site.home.held, study.digest, 3, "fit", b"rows", Reason.COHORT, (why,), now().isoformat())
 
 
 def _private(site: Datasite, ada: Identity) -> None:

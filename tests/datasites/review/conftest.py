@@ -34,6 +34,25 @@ def site(tmp_path: Path, ada: Identity) -> Iterator[Datasite]:
     datasite.state.close()
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datasite]:
+    """The same, for attacks and mistakes: what changes nothing needs none of its own."""
+    folder = tmp_path_factory.mktemp("still")
+    her = Identity.create("ada@uni.org", folder / "ada.json")
+    datasite = hospital(folder, her)
+    deliver(datasite, manifest(), her)
+    yield datasite
+    datasite.state.close()
+
+
+@pytest.fixture(scope="module")
+def owner(still: Datasite) -> Iterator[Served]:
+    """Its review page, as the owner's browser sends requests, or somebody who has stolen the cookie."""
+    with served(still) as running:
+        running.enter()
+        yield running
+
+
 @pytest.fixture
 def page_of(site: Datasite) -> Iterator[Served]:
     """Its review page; nobody has opened it yet."""

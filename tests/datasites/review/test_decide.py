@@ -111,15 +111,14 @@ class TestWithoutWhatIsNeeded:
         ],
     )
     def test_the_server_refuses_in_one_sentence(
-        self, site: Datasite, page_of: Served, act: str, form: dict[str, str], why: str
+        self, still: Datasite, owner: Served, act: str, form: dict[str, str], why: str
     ) -> None:
-        page_of.enter()
-        assert page_of.send(f"/studies/{DIGEST}/{act}", seen="0", **form).status == 303
-        answer = page_of.get(f"/studies/{DIGEST}").text
+        assert owner.send(f"/studies/{DIGEST}/{act}", seen="0", **form).status == 303
+        answer = owner.get(f"/studies/{DIGEST}").text
         assert why in answer.replace("&#39;", "'")
         assert 'role="alert"' in answer
-        assert site.state.decision(DIGEST) is None
-        assert 'role="alert"' not in page_of.get(f"/studies/{DIGEST}").text
+        assert still.state.decision(DIGEST) is None
+        assert 'role="alert"' not in owner.get(f"/studies/{DIGEST}").text
 
     def test_what_was_written_is_not_lost_by_a_refusal(self, window: Page, page_of: Served) -> None:
         look(window, page_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,9 +22,10 @@ SENT = [f"/studies/{DIGEST}/{act}" for act in ("approve", "deny", "revoke", "log
 
 
 @pytest.fixture
-def owner(page_of: Served) -> Served:
-    page_of.enter()
-    return page_of
+def page_of(still: Datasite) -> Iterator[Served]:
+    """One that nobody has opened yet."""
+    with served(still) as running:
+        yield running
 
 
 def undecided(site: Datasite) -> bool:
@@ -78,12 +80,12 @@ class TestTheWayIn:
         assert owner.ask("GET", path).status == 404
         assert owner.ask("GET", owner.door.at).status == 404
 
-    def test_the_cookie_is_for_this_browser_path_and_server_only(self, site: Datasite, page_of: Served) -> None:
+    def test_the_cookie_is_for_this_browser_path_and_server_only(self, still: Datasite, page_of: Served) -> None:
         cookie = page_of.enter().headers["set-cookie"]
         assert {part.strip() for part in cookie.split(";")[1:]} == {
             "HttpOnly", "SameSite=Strict", f"Path={page_of.door.at}/",
         }  # fmt: skip
-        with served(site) as later:
+        with served(still) as later:
             later.enter()
             later.cookie = page_of.cookie
             assert later.get("/").status == 403
@@ -99,79 +101,79 @@ class TestForgedRequests:
     @pytest.mark.parametrize(
         "host", ["evil.example.org", "evil.example.org:{port}", "localhost:{port}", "127.0.0.1", ""]
     )
-    def test_another_host_name_is_turned_away(self, site: Datasite, owner: Served, host: str) -> None:
+    def test_another_host_name_is_turned_away(self, still: Datasite, owner: Served, host: str) -> None:
         """DNS rebinding: a name of the attacker's that now points to 127.0.0.1."""
         headers = {"Host": host.format(port=owner.port)}
         answer = owner.ask("GET", owner.door.at + "/", headers)
         assert answer.status in (400, 421)
         assert "ada@uni.org" not in answer.text
         assert owner.send(DENY, headers, seen="0", reason="x").status in (400, 421)
-        assert undecided(site)
+        assert undecided(still)
 
     @pytest.mark.parametrize("origin", [ELSEWHERE, "null", "http://127.0.0.1", "http://localhost:{port}", ""])
-    def test_a_form_of_another_origin_decides_nothing(self, site: Datasite, owner: Served, origin: str) -> None:
+    def test_a_form_of_another_origin_decides_nothing(self, still: Datasite, owner: Served, origin: str) -> None:
         headers = {"Origin": origin.format(port=owner.port)}
         assert owner.send(DENY, headers, seen="0", reason="x").status == 403
-        assert undecided(site)
+        assert undecided(still)
 
-    def test_a_form_without_an_origin_decides_nothing(self, site: Datasite, owner: Served) -> None:
+    def test_a_form_without_an_origin_decides_nothing(self, still: Datasite, owner: Served) -> None:
         body = f"form_token={owner.door.form_token}&seen=0&reason=x".encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         assert owner.ask("POST", owner.door.at + DENY, headers, body).status == 403
-        assert undecided(site)
+        assert undecided(still)
 
     @pytest.mark.parametrize("token", ["", "guess", "é"])
-    def test_a_form_without_the_page_s_token_decides_nothing(self, site: Datasite, owner: Served, token: str) -> None:
+    def test_a_form_without_the_page_s_token_decides_nothing(self, still: Datasite, owner: Served, token: str) -> None:
         assert owner.send(DENY, form_token=token, seen="0", reason="x").status == 403
-        assert undecided(site)
+        assert undecided(still)
 
-    def test_a_token_beside_the_form_does_not_count(self, site: Datasite, owner: Served) -> None:
+    def test_a_token_beside_the_form_does_not_count(self, still: Datasite, owner: Served) -> None:
         path = f"{DENY}?form_token={owner.door.form_token}"
         assert owner.send(path, form_token="", seen="0", reason="x").status == 403
-        assert undecided(site)
+        assert undecided(still)
 
     @pytest.mark.parametrize("path", SENT)
-    def test_nothing_is_changed_by_looking(self, site: Datasite, owner: Served, path: str) -> None:
-        before = site.state.audit.size
+    def test_nothing_is_changed_by_looking(self, still: Datasite, owner: Served, path: str) -> None:
+        before = still.state.audit.size
         query = f"?form_token={owner.door.form_token}&seen=0&reason=x&read=yes&first=1&last=1"
         for method in ("GET", "HEAD"):
             assert owner.ask(method, owner.door.at + path + query).status == 405
-        assert undecided(site)
-        assert site.state.audit.size == before
+        assert undecided(still)
+        assert still.state.audit.size == before
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-    def test_other_methods_do_nothing(self, site: Datasite, owner: Served, method: str) -> None:
+    def test_other_methods_do_nothing(self, still: Datasite, owner: Served, method: str) -> None:
         assert owner.ask(method, owner.door.at + DENY, {"Origin": owner.door.origin}).status == 405
-        assert undecided(site)
+        assert undecided(still)
 
-    def test_a_form_of_another_kind_decides_nothing(self, site: Datasite, owner: Served) -> None:
+    def test_a_form_of_another_kind_decides_nothing(self, still: Datasite, owner: Served) -> None:
         """Text that other sites' forms may send without asking, shaped to be read as a form."""
         for kind in ("text/plain", "multipart/form-data; boundary=x", "application/json", ""):
             assert owner.send(DENY, {"Content-Type": kind}, seen="0", reason="x").status == 415
-        assert undecided(site)
+        assert undecided(still)
 
 
 class TestMisshapenRequests:
-    def test_an_oversize_form_is_not_read_to_its_end(self, site: Datasite, owner: Served) -> None:
+    def test_an_oversize_form_is_not_read_to_its_end(self, still: Datasite, owner: Served) -> None:
         answer = owner.send(DENY, seen="0", reason="x" * MOST_BYTES)
         assert (answer.status, f"{MOST_BYTES:,}" in answer.text) == (413, True)
-        assert undecided(site)
+        assert undecided(still)
 
-    def test_nor_one_that_does_not_say_how_long_it_is(self, site: Datasite, owner: Served) -> None:
+    def test_nor_one_that_does_not_say_how_long_it_is(self, still: Datasite, owner: Served) -> None:
         usual = f"Host: {owner.door.host}\r\nOrigin: {owner.door.origin}\r\nCookie: {owner.cookie}\r\n"
         kind = "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
         with socket.create_connection(("127.0.0.1", owner.port), timeout=10) as line:
             line.sendall(f"POST {owner.door.at}{DENY} HTTP/1.1\r\n{usual}{kind}".encode())
             line.sendall(b"".join(b"1000\r\n" + b"x" * 4096 + b"\r\n" for _ in range(MOST_BYTES // 4096 + 1)))
             assert line.recv(20).startswith(b"HTTP/1.1 413")  # while more could still come
-        assert undecided(site)
+        assert undecided(still)
 
     @pytest.mark.parametrize("body", ["&a=1" * 30, "&reason=y", "&%ff=1", "&b=%ff"])
-    def test_what_cannot_be_read_in_one_way_only_is_refused(self, site: Datasite, owner: Served, body: str) -> None:
+    def test_what_cannot_be_read_in_one_way_only_is_refused(self, still: Datasite, owner: Served, body: str) -> None:
         form = f"form_token={owner.door.form_token}&seen=0&reason=x{body}".encode()
         headers = {"Origin": owner.door.origin, "Content-Type": "application/x-www-form-urlencoded"}
         assert owner.ask("POST", owner.door.at + DENY, headers, form).status == 400
-        assert undecided(site)
+        assert undecided(still)
 
     @pytest.mark.parametrize(
         "path",
@@ -188,11 +190,11 @@ class TestMisshapenRequests:
             "/held/..%2f..%2fidentity.json",
         ],
     )
-    def test_no_path_leads_out_of_the_pages(self, site: Datasite, owner: Served, path: str) -> None:
+    def test_no_path_leads_out_of_the_pages(self, still: Datasite, owner: Served, path: str) -> None:
         answer = owner.get(path)
         assert answer.status == 404
         assert "ada@uni.org" not in answer.text
-        assert site.fingerprint not in answer.text
+        assert still.fingerprint not in answer.text
 
 
 @pytest.mark.parametrize("path", [*READ, "/nothing"])
