@@ -62,6 +62,8 @@ def send(desk: Desk, request: Request) -> Response:
     study, form = asked_for(request), request.state.form
     path = f"/studies/{study}/log"
     try:
+        if form.get("read") != "yes":
+            raise InvalidInput("Nothing was sent.", "Tick that the lines hold nothing of any patient.")
         excerpt = _draft(desk, study, form)
         if form.get("shown") != _shown(excerpt):
             raise Refused("These are not the lines that were shown; nothing was sent.", "Look at them again.")
