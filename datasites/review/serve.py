@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+import signal
 import socket
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -50,7 +51,11 @@ def server(site: Datasite, door: Door) -> uvicorn.Server:
 
 
 def serve(site: Datasite, port: int, opened: bool, tell: Callable[[str], None]) -> None:
-    """Serves until Ctrl-C. `opened`: in a browser at once; `tell` gets the link otherwise."""
+    """Serves until Ctrl-C, or SIGTERM. `opened`: in a browser at once; `tell` gets the link in any case.
+
+    For the main thread of a process.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left behind by either
     with listening(port) as listener:
         door = Door(listener.getsockname()[1])
         running = server(site, door)
@@ -59,7 +64,8 @@ def serve(site: Datasite, port: int, opened: bool, tell: Callable[[str], None]) 
             shown = opened and webbrowser.open(file.as_uri())
             tell("If no window opens, open this link" if shown else "Open this link in a browser on this machine")
             tell(f"(it works once):\n{door.address}\nThe page is there until you end this command with Ctrl-C.")
-            running.run(sockets=[listener])
+            with suppress(KeyboardInterrupt):
+                running.run(sockets=[listener])
 
 
 @contextmanager
