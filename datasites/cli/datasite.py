@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-import re
 import signal
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from datasites.approval.expiry import until
 from datasites.cli import outputs, reputation, show
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument
 from datasites.datasite import Datasite
 from datasites.home import DatasiteHome
 from datasites.settings import DatasiteSettings
-from datasites.state import now
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import check_email
-from policies.errors import InvalidInput
 
 app = typer.Typer(help="A hospital's side: publish a table, look at requests, decide, serve.", no_args_is_help=True)
 
@@ -138,7 +135,7 @@ def approve(
 ) -> None:
     """Approve exactly the bytes of a study as they are now. What is changed afterwards does not run."""
     with Datasite.opened(home) as site:
-        show.decided(site.approve(study, rounds=rounds, expires_at=_until(expires) if expires else None, reason=reason))
+        show.decided(site.approve(study, rounds=rounds, expires_at=until(expires) if expires else None, reason=reason))
 
 
 @app.command()
@@ -164,14 +161,3 @@ def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
 
 for command in (outputs.held, outputs.log, outputs.release_log, reputation.reputation, reputation.contest):
     app.command()(command)
-
-
-def _until(text: str) -> datetime:
-    days = re.fullmatch(r"(\d{1,4})d", text.strip())
-    if days:
-        return now() + timedelta(days=int(days[1]))
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidInput(f"{text!r} is not a date.", "Write 2027-01-31, or 30d for thirty days.") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from datasites.audit.witness import witnessed
 from datasites.catalog.registry import Registry
 from datasites.cli.document import draw
 from datasites.datasite import Datasite
+from datasites.heartbeat import alive, trouble
 from datasites.release.held import held_outputs
 from datasites.state import State
 from datasites.wire import quarantine
@@ -29,10 +28,6 @@ from datasites.wire.files import write_atomically
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.witness import Verdict
 from policies.errors import InvalidInput
-
-_ALIVE_SECONDS = 30
-_LATE_SECONDS = 5
-_FULL = "It cannot write to its home: the disk is full, or fails."
 
 
 def _console() -> Console:
@@ -136,8 +131,8 @@ def _status(site: Datasite) -> dict[str, Any]:
         "email": site.settings.email,
         "name": site.settings.name,
         "fingerprint": site.fingerprint,
-        "agent": _alive(site.home.heartbeat),
-        "trouble": _trouble(site.home.heartbeat),
+        "agent": alive(site.home.heartbeat),
+        "trouble": trouble(site.home.heartbeat),
         "tables": Registry(site.home.datasets).names(),
         "peers": PinnedPeers(site.home.peers).accepted(),
         "studies": [_progress(signed.decision, site.state) for signed in site.state.current_decisions()],
@@ -160,23 +155,3 @@ def _progress(decision: Decision, state: State) -> dict[str, Any]:
         "last_outcome": answers[-1].outcome if answers else "",
         "expires": decision.expires_at.date().isoformat() if decision.expires_at else "",
     }
-
-
-def _alive(heartbeat: Path) -> bool:
-    try:
-        touched = heartbeat.stat().st_mtime  # on a full disk the agent can do no more than touch it
-    except OSError:
-        return False
-    return time.time() - touched < _ALIVE_SECONDS
-
-
-def _trouble(heartbeat: Path) -> str:
-    """What keeps the running agent from its work."""
-    if not _alive(heartbeat):
-        return ""
-    try:
-        content, touched = json.loads(heartbeat.read_bytes()), heartbeat.stat().st_mtime
-        written = datetime.fromisoformat(content["at"]).timestamp()
-    except (OSError, ValueError, KeyError):
-        return _FULL
-    return _FULL if touched - written > _LATE_SECONDS else str(content.get("problem", ""))

@@ -157,10 +157,10 @@ def _html_row(spend: Spend) -> str:
     limit = "no limit" if spend.limit is None else f"{spend.limit:g}"
     cells = (named(spend), f"{spend.epsilon:.3g}", f"{spend.counted:.3g}", limit)
     shown = "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in cells)
-    return f"<tr>{shown}<td>{_gauge(spend)}</td></tr>"
+    return f"<tr>{shown}<td>{gauge(spend)}</td></tr>"
 
 
-def _gauge(spend: Spend) -> str:
+def gauge(spend: Spend) -> str:
     """A bar that reads on light and dark pages: it takes the page's own text colour."""
     if not spend.limit:
         return ""

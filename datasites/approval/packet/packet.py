@@ -8,7 +8,7 @@ from typing import Any
 from datasites.approval.enforcement import Ruling
 from datasites.approval.packet.changes import Changes
 from datasites.approval.packet.document import Document
-from datasites.approval.packet.page import fragment, page
+from datasites.approval.packet.page import article, fragment, page
 from datasites.approval.packet.privacy import standing
 from datasites.approval.packet.sections import sections
 from datasites.approval.packet.summary import summary, total_bytes
@@ -81,6 +81,10 @@ class Packet:
     def html(self) -> str:
         """One self-contained page: no script, nothing from elsewhere."""
         return page(self.document, self.digest[:12])
+
+    def article(self) -> str:
+        """The same for a page around it, which brings `page.stylesheet`."""
+        return article(self.document, self.digest[:12])
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""

@@ -38,13 +38,29 @@ def page(document: Document, key: str) -> str:
 
 def fragment(document: Document, key: str) -> str:
     """The same for a notebook, in its theme."""
-    return f"<style>{_style()}</style>{_article(document, key, 'div')}"
+    return f"<style>{_style()}</style>{article(document, key)}"
+
+
+def article(document: Document, key: str) -> str:
+    """The document alone, for a page of ours that has `stylesheet` and a policy of its own."""
+    return _article(document, key, "article")
+
+
+@cache
+def stylesheet() -> str:
+    """For all of such a page; it follows the browser's colour scheme."""
+    light, dark = _sheets()
+    return f"{light}@media (prefers-color-scheme: dark) {{ .wardround {{\n{dark}}} }}\n"
+
+
+def _sheets() -> tuple[str, str]:
+    folder = files(__package__)
+    return folder.joinpath("style.css").read_text("utf-8"), folder.joinpath("dark.css").read_text("utf-8")
 
 
 @cache
 def _style() -> str:
-    folder = files(__package__)
-    light, dark = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "dark.css"))
+    light, dark = _sheets()
     return (
         f"{light}main.wardround {{ margin: 0 auto; padding: 1rem; background: var(--paper); }}\n"
         "body:has(> main.wardround) { margin: 0; }\n"
@@ -67,13 +83,14 @@ class _Drawing:
 
     def __init__(self, document: Document, key: str) -> None:
         self._document, self._key = document, key
-        self._left = 0
+        self._left, self._title = 0, ""
         codes = [b for section in document.sections for b in section.blocks if isinstance(b, Code)]
         self._places = {code.path: f"{key}-{number}" for number, code in enumerate(codes)}
 
     def parts(self) -> Iterator[str]:
         yield f"<h1>{_text(self._document.title)}</h1>\n"
         for section in self._document.sections:
+            self._title = section.title
             self._left = MOST_LINES  # of each section: a long comparison must not leave less of the code
             yield f"<section>\n<h2>{_text(section.title)}</h2>\n"
             for block in section.blocks:
@@ -96,15 +113,19 @@ class _Drawing:
     def _table(self, table: Table) -> str:
         head = "".join(f'<th scope="col">{_text(name)}</th>' for name in table.head)
         tones = table.tones or ["plain"] * len(table.rows)
-        rows = "".join(self._row(row, tone) for row, tone in zip(table.rows, tones, strict=True))
+        rows = "".join(self._row(table.head, row, tone) for row, tone in zip(table.rows, tones, strict=True))
         more = f"<p>and {table.more:,} more rows, not shown</p>\n" if table.more else ""
-        shape = "three" if len(table.head) <= 3 else "wide"
+        if len(table.head) <= 3:
+            shape, reach = "three", ""
+        else:  # it may have to be scrolled: by keyboard too, and a reader is told what it holds
+            shape, reach = "wide", f' tabindex="0" role="group" aria-label="{_text(self._title)}"'
         drawn = f'<table class="{shape}"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>'
-        return f'<div class="scroll">{drawn}</div>\n{more}'
+        return f'<div class="scroll"{reach}>{drawn}</div>\n{more}'
 
-    def _row(self, row: Sequence[Cell], tone: str) -> str:
+    def _row(self, head: Sequence[str], row: Sequence[Cell], tone: str) -> str:
         first, *rest = (self._cell(cell) for cell in row)
-        cells = "".join(f"<td>{cell}</td>" for cell in rest)
+        of = [_text(name) for name in head[1:]]
+        cells = "".join(f'<td data-of="{name}">{cell}</td>' for name, cell in zip(of, rest, strict=True))
         return f'<tr class="{tone}"><th scope="row">{first}</th>{cells}</tr>\n'
 
     def _cell(self, cell: Cell) -> str:

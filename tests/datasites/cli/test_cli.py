@@ -138,12 +138,12 @@ def test_requests_status_and_trust(wardround: Wardround, made: Path) -> None:
     ("text", "days"), [("30d", 30.0), ("2999-01-31", None), ("2999-01-31T12:00+02:00", None), (" 1d ", 1.0)]
 )
 def test_dates_that_people_write(text: str, days: float | None) -> None:
-    from datasites.cli.datasite import _until
+    from datasites.approval.expiry import until
 
-    until = _until(text)
-    assert until.utcoffset() == timedelta(0)
+    moment = until(text)
+    assert moment.utcoffset() == timedelta(0)
     if days:
-        assert abs(until - now() - timedelta(days=days)) <= timedelta(seconds=2)
+        assert abs(moment - now() - timedelta(days=days)) <= timedelta(seconds=2)
 
 
 def test_a_table_republished_replaces_the_first(wardround: Wardround, made: Path, tmp_path: Path) -> None:
