@@ -6,6 +6,7 @@ from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
 from researcher.asynchronous import AsyncRounds
+from researcher.clustering import ClusteredRounds, Criterion
 from researcher.contribution import contributions
 from researcher.cross_site import CrossSite, LocalModels, cross_site
 from researcher.dataset import Dataset
@@ -14,7 +15,9 @@ from researcher.federated_statistics import Statistics, statistics
 from researcher.federation import Federation, connect
 from researcher.flower import flower_grid
 from researcher.free_riders import Watch
+from researcher.ifca import IfcaResult, IfcaRounds
 from researcher.metrics import auc_from_histogram, federated_auc
+from researcher.one_or_many import OneOrMany, one_or_many
 from researcher.preprocessing import Preprocessing
 from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
@@ -56,7 +59,9 @@ __all__ = [
     "AsyncRounds",
     "Bagging",
     "CategoryInput",
+    "ClusteredRounds",
     "Counts",
+    "Criterion",
     "CrossSite",
     "Cyclic",
     "Dataset",
@@ -70,6 +75,8 @@ __all__ = [
     "Gossip",
     "GossipResult",
     "Hierarchical",
+    "IfcaResult",
+    "IfcaRounds",
     "InvalidInput",
     "Krum",
     "LocalModels",
@@ -78,6 +85,7 @@ __all__ = [
     "MultiKrum",
     "Nation",
     "NumberInput",
+    "OneOrMany",
     "Optimizer",
     "Preprocessing",
     "PrivateScores",
@@ -111,6 +119,7 @@ __all__ = [
     "cross_site",
     "federated_auc",
     "flower_grid",
+    "one_or_many",
     "privacy",
     "simulate",
     "statistics",

@@ -10,6 +10,7 @@ import researcher as wr
 from datasites.wire.dictionary import Dictionary
 from researcher.clustering import ClusteredRounds, Criterion, bipartition
 from researcher.free_riders import Seen
+from tests.support import planted
 from tests.support.federation import DICTIONARY, stays
 
 PULLING = Path(__file__).parents[1] / "support" / "pulling"
@@ -71,3 +72,25 @@ def test_the_bipartition_is_the_best_of_all() -> None:
             and (outside := [i for i in range(6) if not code >> i & 1])
         )
         assert across == best
+
+
+def test_a_newcomer_is_placed_by_its_loss_and_trains_there() -> None:
+    effects = {"h1": 2.0, "h2": 2.0, "h3": -2.0, "h4": -2.0, "h5": -2.0}
+
+    def silent(hospital: str, number: int) -> float:
+        return 1e9 if (hospital, number) == ("h1", 7) else 0.0
+
+    with planted.simulation(effects, 9, joins={"h2": 7, "h5": 7}, delay=silent) as simulated:
+        clustered = wr.ClusteredRounds(simulated, wr.Criterion(gap=1.2))
+        assert clustered.place() == {}  # no cluster was parted yet
+        with pytest.raises(wr.RoundFailed):
+            clustered.run()
+        assert clustered.place() == {"h2": "all.1", "h5": "all.2"}
+        results = clustered.run()
+        assert clustered.place() == {}
+    assert {name: sorted(result.per_hospital("loss").index) for name, result in results.items()} == {
+        "all.1": ["h1", "h2"],
+        "all.2": ["h3", "h4", "h5"],
+    }
+    trained = results["all.2"].hospitals.dropna(subset=["train_examples"])
+    assert (trained["hospital"] == "h5").sum() == 9 - trained.loc[trained["hospital"] == "h5", "round"].min()
