@@ -5,6 +5,7 @@ from datasites.wire.preparation import CategoryInput, NumberInput, Target
 from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
+from researcher.anchors import Anchor, anchor
 from researcher.asynchronous import AsyncRounds
 from researcher.clustering import ClusteredRounds, Criterion
 from researcher.contribution import contributions
@@ -19,6 +20,8 @@ from researcher.ifca import IfcaResult, IfcaRounds
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.one_or_many import OneOrMany, one_or_many
 from researcher.preprocessing import Preprocessing
+from researcher.pretraining import begin_with, pretrain
+from researcher.private_marginals import PrivateMarginals
 from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
 from researcher.private_study import PrivateStudy
@@ -56,6 +59,7 @@ from researcher.topology import (
 from researcher.variables import statistics_config
 
 __all__ = [
+    "Anchor",
     "AsyncRounds",
     "Bagging",
     "CategoryInput",
@@ -88,6 +92,7 @@ __all__ = [
     "OneOrMany",
     "Optimizer",
     "Preprocessing",
+    "PrivateMarginals",
     "PrivateScores",
     "PrivateStatistics",
     "PrivateStudy",
@@ -112,7 +117,9 @@ __all__ = [
     "Unavailable",
     "WardroundError",
     "Watch",
+    "anchor",
     "auc_from_histogram",
+    "begin_with",
     "collect",
     "connect",
     "contributions",
@@ -120,6 +127,7 @@ __all__ = [
     "federated_auc",
     "flower_grid",
     "one_or_many",
+    "pretrain",
     "privacy",
     "simulate",
     "statistics",

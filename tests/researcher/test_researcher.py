@@ -3,6 +3,7 @@ from __future__ import annotations
 import researcher
 
 PUBLIC = [
+    "Anchor",
     "AsyncRounds",
     "Bagging",
     "CategoryInput",
@@ -35,6 +36,7 @@ PUBLIC = [
     "OneOrMany",
     "Optimizer",
     "Preprocessing",
+    "PrivateMarginals",
     "PrivateScores",
     "PrivateStatistics",
     "PrivateStudy",
@@ -59,7 +61,9 @@ PUBLIC = [
     "Unavailable",
     "WardroundError",
     "Watch",
+    "anchor",
     "auc_from_histogram",
+    "begin_with",
     "collect",
     "connect",
     "contributions",
@@ -67,6 +71,7 @@ PUBLIC = [
     "federated_auc",
     "flower_grid",
     "one_or_many",
+    "pretrain",
     "privacy",
     "simulate",
     "statistics",
