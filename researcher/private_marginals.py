@@ -44,9 +44,9 @@ class PrivateMarginals(PrivateStatistics):
             raise InvalidInput("A number must be cut into at least 2 bins.")
         if unknown := [name for name in self.edges if name not in self.columns]:
             raise InvalidInput(f"There are edges for {', '.join(unknown)}, which is not asked for.")
-        inputs = tuple(self._binned(dictionary.columns[name]) for name in self.columns)
         noise = self._noise()
         try:
+            inputs = tuple(self._binned(dictionary.columns[name]) for name in self.columns)
             return Marginals(inputs=inputs, around=self.around, encounters=self.encounters, noise_multiplier=noise)
         except ValidationError as error:
             raise unusable(error) from None
