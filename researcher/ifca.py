@@ -88,8 +88,8 @@ class IfcaRounds(Rounds):
         """What there is so far. Raises StudyFailed before the first trained round."""
         plain, checkpoint = super().result(), self.submission.journal.checkpoint()
         layout, label = Layout(checkpoint.parameters), self.submission.label
-        models = {str(i + 1): layout.arrays(model) for i, model in enumerate(_models(checkpoint.memory))}
-        clusters = {label(h): str(choice + 1) for h, choice in sorted(_choices(checkpoint.memory).items())}
+        models = {str(i + 1): layout.arrays(model) for i, model in enumerate(models_of(checkpoint.memory))}
+        clusters = {label(h): str(choice + 1) for h, choice in sorted(choices_of(checkpoint.memory).items())}
         inherited = {f.name: getattr(plain, f.name) for f in fields(Result)}
         return IfcaResult(**inherited, models=models, clusters=clusters, scoring=self._scoring())
 
@@ -112,7 +112,7 @@ class IfcaRounds(Rounds):
 
     def _chosen(self, checkpoint: Checkpoint, fit: bool) -> Checkpoint:
         """Has hospitals choose, where it is time to or they have not chosen yet."""
-        journal, choices = self.submission.journal, _choices(checkpoint.memory)
+        journal, choices = self.submission.journal, choices_of(checkpoint.memory)
         again = fit and (checkpoint.round - 1) % self._every == 0
         asked = [h for h in self._members.present if again or h not in choices]
         models = self._named(checkpoint)
@@ -126,15 +126,15 @@ class IfcaRounds(Rounds):
             told = {**record, "evaluated_round": checkpoint.round, "asked": False, "cluster": record["model"]}
             noted = [r for r in journal.noted(record["message"]) if not _alike(r, told)]
             journal.note(record["message"], [*noted, told])
-        chosen = {_CHOICE + h: np.asarray(int(record["model"]) - 1) for h, record in found.items()}
-        after = replace(journal.checkpoint(), memory={**checkpoint.memory, **chosen})
+        chosen = {h: int(record["model"]) - 1 for h, record in found.items()}
+        after = replace(journal.checkpoint(), memory=with_choices(checkpoint.memory, chosen))
         journal.move(after)
         self._records = journal.history()
         return after
 
     def _named(self, checkpoint: Checkpoint) -> dict[str, Arrays]:
         layout = Layout(checkpoint.parameters)
-        return {str(i + 1): layout.arrays(model) for i, model in enumerate(_models(checkpoint.memory))}
+        return {str(i + 1): layout.arrays(model) for i, model in enumerate(models_of(checkpoint.memory))}
 
     def _scoring(self) -> tuple[int, int]:
         """Bytes down and up of what no record of the history counts."""
@@ -150,13 +150,13 @@ class IfcaRounds(Rounds):
         size = 8 * Layout(checkpoint.parameters).size * (self._k + 1)
         if size > MOST_BYTES:
             raise InvalidInput(f"{self._k} models, {size:,} bytes, are too large for one journal.")
-        present, choices = self._members.present, _choices(checkpoint.memory)
+        present, choices = self._members.present, choices_of(checkpoint.memory)
         return [h for h in present if h in choices] if checkpoint.memory else present
 
     def _sent(self, checkpoint: Checkpoint, asked: list[str]) -> Iterable[tuple[list[str], Arrays]]:
         if not checkpoint.memory:
             return super()._sent(checkpoint, asked)
-        choices, models = _choices(checkpoint.memory), self._named(checkpoint)
+        choices, models = choices_of(checkpoint.memory), self._named(checkpoint)
         return [
             (group, model) for n, model in models.items() if (group := [h for h in asked if choices[h] + 1 == int(n)])
         ]
@@ -189,8 +189,8 @@ class Seeding:
             np.average(trained[choice == i], axis=0) if (choice == i).any() else trained[0] for i in range(self._k)
         ]
         memory: Arrays = {f"{_MODEL}{i}": model for i, model in enumerate(models)}
-        memory |= {_CHOICE + h: np.asarray(int(c)) for h, c in zip(hospitals, choice, strict=True)}
-        grouped = Grouped(self._layout, memory)
+        chosen = {h: int(c) for h, c in zip(hospitals, choice, strict=True)}
+        grouped = Grouped(self._layout, with_choices(memory, chosen))
         for hospital in hospitals:
             grouped.add(self._updates[hospital])
         return grouped.result()
@@ -200,7 +200,7 @@ class Grouped:
     """A round of training: FedAvg within each group. memory: k models, (size,) each, and hospitals' choices."""
 
     def __init__(self, layout: Layout, memory: Arrays) -> None:
-        self._layout, self._memory, self._choices = layout, memory, _choices(memory)
+        self._layout, self._memory, self._choices = layout, memory, choices_of(memory)
         self._means: dict[int, WeightedMean] = {}
 
     def add(self, update: Update) -> None:
@@ -242,11 +242,18 @@ def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return all(one[name] == other[name] for name in ("hospital", "evaluated_round"))
 
 
-def _models(memory: Mapping[str, Any]) -> list[Vector]:
+def with_choices(memory: Arrays, chosen: Mapping[str, int]) -> Arrays:
+    """The memory once these hospitals have chosen these models, counted from 0."""
+    return {**memory, **{_CHOICE + hospital: np.asarray(choice) for hospital, choice in chosen.items()}}
+
+
+def models_of(memory: Mapping[str, Any]) -> list[Vector]:
+    """The k models of a memory, (size,) each."""
     return [memory[f"{_MODEL}{i}"] for i in range(sum(name.startswith(_MODEL) for name in memory))]
 
 
-def _choices(memory: Mapping[str, Any]) -> dict[str, int]:
+def choices_of(memory: Mapping[str, Any]) -> dict[str, int]:
+    """The model, counted from 0, that each hospital chose last."""
     return {name.removeprefix(_CHOICE): int(value) for name, value in memory.items() if name.startswith(_CHOICE)}
 
 

@@ -8,17 +8,19 @@ edge, so that the tree may be a forest.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.stats import chi2
 
 from datasites.wire.marginals import Marginals
 
 Floats = NDArray[np.float64]
-_CLEAR = 4.0  # a dependence must stand out by so many standard deviations of what noise alone would give
+_BY_CHANCE = 0.1  # of the dependences that are seen
 _ITERATIONS = 50  # of proportional fitting
 
 
@@ -47,8 +49,12 @@ def fit(asked: Marginals, row: NDArray[np.generic], deviation: float) -> Fitted:
     singles, pairs = _tables(asked, np.asarray(row, np.float64))
     total = max(1.0, _total(singles, pairs))
     shares = [_shares(i, single, pairs, total) for i, single in enumerate(singles)]
-    edges = [_edge(pair, table, shares, total, deviation) for pair, table in pairs.items()]
-    return Fitted(total, shares, _forest([edge for edge in edges if edge is not None], len(shares)))
+    found = {
+        pair: _compared(table, shares[pair[0]], shares[pair[1]], total, deviation) for pair, table in pairs.items()
+    }
+    clear = _beyond_chance({pair: likely for pair, (likely, _) in found.items()})
+    edges = [_edge(pair, found[pair][1], shares) for pair in clear]
+    return Fitted(total, shares, _forest(edges, len(shares)))
 
 
 def _tables(asked: Marginals, row: Floats) -> tuple[list[Floats], dict[tuple[int, int], Floats]]:
@@ -82,24 +88,43 @@ def _onto_simplex(values: Floats) -> Floats:
     return np.asarray(np.maximum(values - excess[np.flatnonzero(descending > excess)[-1]], 0.0))
 
 
-def _edge(pair: tuple[int, int], table: Floats, shares: list[Floats], total: float, deviation: float) -> Edge | None:
-    """None where the table is what two columns that do not depend on each other would give, with the noise.
+def _compared(table: Floats, left: Floats, right: Floats, total: float, deviation: float) -> tuple[float, Floats]:
+    """How likely a table as far from that of two columns that do not depend on each other is, if they do not; and what
+    it has beyond that, shrunk by the part that chance accounts for (James and Stein 1961)."""
+    beyond = _interaction(table / total - np.outer(left, right))
+    freedom = (left.size - 1) * (right.size - 1)
+    # the noise of the table; that of the shares, which is at most that of their own tables; which patients there were
+    noise = freedom + (left.size - 1) * _square(right) + (right.size - 1) * _square(left)
+    chance = float(noise * (deviation / total) ** 2 + (1 - left @ left) * (1 - right @ right) / total)
+    square = float((beyond**2).sum())
+    likely = float(chi2.sf(freedom * square / chance, freedom)) if chance > 0 else 1.0
+    kept = float(max(0.0, 1 - chance / square)) if square > 0 else 0.0
+    return likely, kept * beyond
 
-    What it has beyond that is shrunk by the part of it that chance accounts for (James and Stein 1961).
-    """
+
+def _beyond_chance(likely: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
+    """Those pairs among which no more than one in ten is there by chance (Benjamini and Hochberg 1995)."""
+    ordered = sorted(likely, key=lambda pair: likely[pair])
+    passed = [n for n, pair in enumerate(ordered, 1) if likely[pair] <= _BY_CHANCE * n / len(ordered)]
+    return ordered[: max(passed, default=0)]
+
+
+def _edge(pair: tuple[int, int], beyond: Floats, shares: list[Floats]) -> Edge:
     left, right = shares[pair[0]], shares[pair[1]]
     apart = np.outer(left, right)
-    beyond = table / total - apart
-    freedom = (left.size - 1) * (right.size - 1)
-    noise = (deviation / total) ** 2
-    chance = noise * freedom + (1 - left @ left) * (1 - right @ right) / total  # noise, and which patients there were
-    square = float((beyond**2).sum())
-    if square - chance <= _CLEAR * chance * (2 / freedom) ** 0.5:
-        return None
-    joint = _fitted(np.maximum(apart + (1 - chance / square) * beyond, 0.0), left, right)
+    joint = _fitted(np.maximum(apart + beyond, 0.0), left, right)
     there = joint > 0
     information = float((joint[there] * np.log(joint[there] / apart[there])).sum())
-    return Edge(*pair, joint, information) if information > 0 else None
+    return Edge(*pair, joint, max(0.0, information))
+
+
+def _square(share: Floats) -> float:
+    return float(((share - share.mean()) ** 2).sum())
+
+
+def _interaction(table: Floats) -> Floats:
+    """What is left of a table without what its rows, its columns and its whole say, which other tables say better."""
+    return np.asarray(table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean())
 
 
 def _fitted(joint: Floats, left: Floats, right: Floats) -> Floats:
