@@ -20,7 +20,7 @@ from researcher.ifca import IfcaResult, IfcaRounds
 from researcher.metrics import auc_from_histogram, federated_auc
 from researcher.one_or_many import OneOrMany, one_or_many
 from researcher.preprocessing import Preprocessing
-from researcher.pretraining import begin_with, pretrain
+from researcher.pretraining import AnchoredRounds, begin_with, pretrain
 from researcher.private_marginals import PrivateMarginals
 from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
@@ -60,6 +60,7 @@ from researcher.variables import statistics_config
 
 __all__ = [
     "Anchor",
+    "AnchoredRounds",
     "AsyncRounds",
     "Bagging",
     "CategoryInput",

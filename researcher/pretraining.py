@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,15 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.contract import array_problems
 from policies.errors import InvalidInput
 from researcher.anchors import Anchor
+from researcher.errors import RoundFailed
+from researcher.history import History
+from researcher.journal import Checkpoint
 from researcher.participation import ApprovedStudy
+from researcher.result import Result
 from researcher.rounds import Rounds
 from researcher.simulation import Simulation
+from researcher.strategies import Aggregation, Update
+from researcher.strategies.layout import Layout
 from researcher.study import Study
 
 
@@ -41,6 +48,67 @@ def pretrain(
     table = anchor.sample(rows, seed)
     with Simulation(alone, {"anchor": table}, anchor.dictionary, seed, processes=1) as simulation:
         return Rounds(simulation, evaluate=False).run().parameters
+
+
+class AnchoredRounds(Rounds):
+    """Runs a study's rounds as `Rounds` does, and holds the model to the anchor: after each round it is
+    (1 - share) * what the hospitals' updates made of it + share * what the anchor's synthetic patients make of it.
+
+    study: what the hospitals approved; it runs on this machine too, as in `pretrain`, with `config` over its own.
+    share: from 0, which is `Rounds`, to 1, which ignores the hospitals. options: those of `Rounds`.
+    """
+
+    def __init__(
+        self,
+        submission: ApprovedStudy,
+        study: Study,
+        anchor: Anchor,
+        share: float = 0.1,
+        rows: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(submission, **options)
+        if not 0 <= share <= 1:
+            raise InvalidInput("share must be from 0 to 1.")
+        self._share = share
+        alone = replace(study, config={**study.config, **(config or {})})
+        self._anchored = Simulation(alone, {"anchor": anchor.sample(rows)}, anchor.dictionary, processes=1)
+        self._identity = {**self._identity, "settings": {**self._identity["settings"], "anchored": share}}
+
+    def run(self, rounds: int | None = None, on_round: Callable[[History], None] | None = None) -> Result:
+        """See `Rounds.run`. Raises RoundFailed too where the study's code fails on the anchor."""
+        with self._anchored:
+            return super().run(rounds, on_round)
+
+    def _begin(self, checkpoint: Checkpoint, asked: list[str]) -> Aggregation:
+        return Held(super()._begin(checkpoint, asked), self._share, partial(self._on_anchor, checkpoint))
+
+    def _on_anchor(self, checkpoint: Checkpoint) -> Arrays:
+        exchange, number = self._anchored.exchange(), checkpoint.messages + 1
+        tickets = exchange.post(number, self._anchored.participants(), checkpoint.parameters, evaluate=False, fit=True)
+        (answer,) = exchange.answers(tickets, self._deadline)
+        if not answer.usable:
+            raise RoundFailed(f"On the anchor: {answer.problem}", "Does the study pass a rehearsal?")
+        return answer.parameters
+
+
+@dataclass(frozen=True)
+class Held:
+    """An aggregation whose state is mixed with what `train` gives."""
+
+    aggregation: Aggregation
+    share: float
+    train: Callable[[], Arrays]
+
+    def add(self, update: Update) -> None:
+        self.aggregation.add(update)
+
+    def result(self) -> tuple[Arrays, Arrays]:
+        state, memory = self.aggregation.result()
+        layout = Layout(state)
+        mixed = (1 - self.share) * layout.vector(state) + self.share * layout.vector(self.train())
+        return layout.arrays(mixed), memory
 
 
 def begin_with(submission: ApprovedStudy, parameters: Arrays) -> None:

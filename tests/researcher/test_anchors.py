@@ -220,15 +220,20 @@ def test_rounds_begin_with_what_the_anchor_taught() -> None:
     tables = {name: table(1.5, seed, 2_000).astype({"patient_id": str}) for seed, name in enumerate(hospitals)}
     anchor = anchored(tables, asked, PLANTED)
     code = wr.Study("planted", "Test", CODE / "code", "planted", 3)
-    state = wr.pretrain(code, anchor, rounds=2)
-    assert state["w"][1] > 0.8
+    state = wr.pretrain(code, anchor)
+    assert state["w"][1] > 0.5
     with simulation(hospitals, 1) as simulated:
         with pytest.raises(wr.InvalidInput, match="not a state"):
             wr.begin_with(simulated, {"w": state["w"][:2]})
-        wr.begin_with(simulated, state)
-        result = wr.Rounds(simulated).run()
+        half = wr.AnchoredRounds(simulated, code, anchor, share=0.5).run()
         with pytest.raises(wr.InvalidInput, match="have begun"):
             wr.begin_with(simulated, state)
+        simulated.restart(0)
+        plain = wr.Rounds(simulated).run()
+        simulated.restart(0)
+        wr.begin_with(simulated, state)
+        result = wr.Rounds(simulated).run()
+    np.testing.assert_allclose(half.parameters["w"], (state["w"] + plain.parameters["w"]) / 2)
     assert result.rounds.loc[0, "federated_auc"] > 0.75  # before any training at a hospital
     with pytest.raises(wr.InvalidInput, match="code of its own"):
         wr.pretrain(asked, anchor)  # type: ignore[arg-type]

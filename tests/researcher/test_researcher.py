@@ -4,6 +4,7 @@ import researcher
 
 PUBLIC = [
     "Anchor",
+    "AnchoredRounds",
     "AsyncRounds",
     "Bagging",
     "CategoryInput",
