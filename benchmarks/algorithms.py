@@ -238,9 +238,16 @@ def _summary(runs: dict[tuple[str, int, str], list[Round]], split: str, method: 
         "worst_auc": round(float(np.mean(worst)), 4),
         "worst_auc_deviation": round(float(np.std(worst, ddof=1)), 4),
         "rounds": None if reached is None else round(reached, 1),
-        "bytes": None if reached is None else round(reached * mine[0][0].bytes),
+        "bytes": None
+        if reached is None
+        else round(float(np.mean([_sent(*one) for one in zip(mine, needed, strict=True)]))),
         "curve": [round(float(np.mean([np.mean(run[i].aucs) for run in mine])), 4) for i in range(ROUNDS)],
     }
+
+
+def _sent(run: list[Round], rounds: int | None) -> int:
+    """Bytes in the first so many rounds."""
+    return sum(one.bytes for one in run[:rounds])
 
 
 def _needed(runs: dict[tuple[str, int, str], list[Round]], split: str, seed: int, run: list[Round]) -> int | None:

@@ -20,6 +20,8 @@ from datasites.wire.marginals import Binned, Marginals
 from datasites.wire.statistics import STATISTICS
 from policies.errors import InvalidInput
 
+_ROWS = 4_096  # at once, however many encounters patients have: at most 64 MiB
+
 
 def released(patients: Patients, asked: Marginals, random: SecureRandom) -> NDArray[np.int64]:
     """The row of counts [width] with its noise; some come out below 0."""
@@ -32,10 +34,12 @@ def tallied(patients: Patients, asked: Marginals, random: SecureRandom) -> NDArr
     starts = np.cumsum([0, *cells])
     together = np.zeros((starts[-1], starts[-1]))  # how many encounters are in both of two cells
     for lot in patients.draw(1.0, random):
-        codes = lot.inputs[lot.present].astype(np.int64)
-        ones = np.zeros((len(codes), starts[-1]))
-        ones[np.arange(len(codes))[:, None], codes + starts[:-1]] = 1.0
-        together += ones.T @ ones
+        present = lot.inputs[lot.present].astype(np.int64)
+        for first in range(0, len(present), _ROWS):
+            codes = present[first : first + _ROWS]
+            ones = np.zeros((len(codes), starts[-1]))
+            ones[np.arange(len(codes))[:, None], codes + starts[:-1]] = 1.0
+            together += ones.T @ ones
     parts = [np.diag(together)]
     parts += [together[starts[i] : starts[i + 1], starts[j] : starts[j + 1]].ravel() for i, j in asked.pairs]
     found: NDArray[np.int64] = np.rint(np.concatenate(parts)).astype(np.int64)
