@@ -13,6 +13,7 @@ ALL = (
     "admission",
     "ledger_error",
     "algorithms",
+    "anchors",
     "free_riders",
 )
 

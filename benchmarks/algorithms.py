@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks import own_models, topologies
+from benchmarks import grouped, own_models, topologies
 from benchmarks.algorithms_report import write
 from datasites.catalog.validate import conform
 from datasites.catalog.view import study_view
@@ -100,7 +100,7 @@ def averaging(strategy: Strategy, **config: Any) -> Method:
                 trained, examples, _ = problem.study.fit(state, table, settings)
                 aggregation.add(Update(hospital, trained, examples))
             state, memory = aggregation.result()
-            yield Round(_aucs(problem, dict.fromkeys(problem.tables, state)), 2 * nbytes(state) * len(problem.tables))
+            yield Round(aucs(problem, dict.fromkeys(problem.tables, state)), 2 * nbytes(state) * len(problem.tables))
 
     return run
 
@@ -110,7 +110,7 @@ def travelling(travel: topologies.Travel) -> Method:
 
     def run(problem: Problem) -> Iterator[Round]:
         for models, sent in travel(problem, ROUNDS):
-            yield Round(_aucs(problem, models), sent)
+            yield Round(aucs(problem, models), sent)
 
     return run
 
@@ -153,6 +153,8 @@ METHODS: dict[str, Method] = {
     "Gossip, ring": travelling(topologies.gossip(Ring())),
     "Gossip, exponential": travelling(topologies.gossip(Exponential())),
     "Cyclic": travelling(topologies.cyclic),
+    "IFCA, 2 models": travelling(grouped.ifca(2)),
+    "Anchor, epsilon 1": travelling(grouped.anchored(1.0, TARGET)),
     "Linear, NumPy": ready("frameworks/numpy_alone", averaging(FedAvg()), local_steps=STEPS),
     "Linear, scikit-learn": ready("frameworks/linear", averaging(FedAvg()), local_epochs=1, learning_rate=0.001),
     "Boosted trees": ready("frameworks/trees", averaging(Bagging()), places=5 * ROUNDS),
@@ -165,7 +167,7 @@ def main() -> int:
         print(f"Skipped: the real readmission table is not at {DATA}. Give its place with DATA=...")
         return 0
     jobs = [(split, seed, method) for split in SPLITS for seed in range(SEEDS) for method in METHODS]
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _load) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), load_once) as pool:
         runs = dict(zip(jobs, pool.map(_run, jobs, chunksize=len(METHODS)), strict=True))
     results = [_summary(runs, split, method) for split in SPLITS for method in METHODS]
     for result in results:
@@ -178,7 +180,7 @@ _frame: list[pd.DataFrame] = []
 _study: list[Any] = []
 
 
-def _load() -> None:
+def load_once() -> None:
     """Once a process: the table of all patients, and the study's code."""
     torch.set_num_threads(1)
     sys.path.insert(0, str(STUDY / "study"))
@@ -190,8 +192,13 @@ def _load() -> None:
 
 def _run(job: tuple[str, int, str]) -> list[Round]:
     split, seed, method = job
+    return list(METHODS[method](problem_of(split, seed)))
+
+
+def problem_of(split: str, seed: int) -> Problem:
+    """After `load_once`."""
     config = {"seed": seed, "split_seed": SPLIT_SEED, "local_epochs": 1000, "max_batches": STEPS}
-    return list(METHODS[method](Problem(_study[0], _tables(split, seed), config)))
+    return Problem(_study[0], _tables(split, seed), config)
 
 
 @lru_cache(maxsize=1)  # all methods of one split and seed come one after another
@@ -228,7 +235,7 @@ def dirichlet(frame: pd.DataFrame, n: int, alpha: float, seed: int) -> dict[str,
     return {f"hospital-{i + 1}": tables[of_row == i].reset_index(drop=True) for i in range(n)}
 
 
-def _aucs(problem: Problem, states: dict[str, Arrays]) -> list[float]:
+def aucs(problem: Problem, states: dict[str, Arrays]) -> list[float]:
     """Each hospital's test AUC of its own state, where what a study keeps there is in already."""
     evaluate, config = problem.study.evaluate, {**problem.config, "round": 0}
     keeps = "kept" in signature(evaluate).parameters
@@ -251,9 +258,16 @@ def _summary(runs: dict[tuple[str, int, str], list[Round]], split: str, method: 
         "worst_auc": round(float(np.mean(worst)), 4),
         "worst_auc_deviation": round(float(np.std(worst, ddof=1)), 4),
         "rounds": None if reached is None else round(reached, 1),
-        "bytes": None if reached is None else round(reached * mine[0][0].bytes),
+        "bytes": None
+        if reached is None
+        else round(float(np.mean([_sent(*one) for one in zip(mine, needed, strict=True)]))),
         "curve": [round(float(np.mean([np.mean(run[i].aucs) for run in mine])), 4) for i in range(ROUNDS)],
     }
+
+
+def _sent(run: list[Round], rounds: int | None) -> int:
+    """Bytes in the first so many rounds."""
+    return sum(one.bytes for one in run[:rounds])
 
 
 def _needed(runs: dict[tuple[str, int, str], list[Round]], split: str, seed: int, run: list[Round]) -> int | None:

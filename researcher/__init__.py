@@ -5,7 +5,9 @@ from datasites.wire.preparation import CategoryInput, NumberInput, Target
 from datasites.wire.training import Optimizer
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher import privacy
+from researcher.anchors import Anchor, anchor
 from researcher.asynchronous import AsyncRounds
+from researcher.clustering import ClusteredRounds, Criterion
 from researcher.contribution import contributions
 from researcher.cross_site import CrossSite, LocalModels, cross_site
 from researcher.dataset import Dataset
@@ -14,8 +16,12 @@ from researcher.federated_statistics import Statistics, statistics
 from researcher.federation import Federation, connect
 from researcher.flower import flower_grid
 from researcher.free_riders import Watch
+from researcher.ifca import IfcaResult, IfcaRounds
 from researcher.metrics import auc_from_histogram, federated_auc
+from researcher.one_or_many import OneOrMany, one_or_many
 from researcher.preprocessing import Preprocessing
+from researcher.pretraining import AnchoredRounds, begin_with, pretrain
+from researcher.private_marginals import PrivateMarginals
 from researcher.private_metrics import PrivateScores
 from researcher.private_statistics import Counts, PrivateStatistics, collect
 from researcher.private_study import PrivateStudy
@@ -53,10 +59,14 @@ from researcher.topology import (
 from researcher.variables import statistics_config
 
 __all__ = [
+    "Anchor",
+    "AnchoredRounds",
     "AsyncRounds",
     "Bagging",
     "CategoryInput",
+    "ClusteredRounds",
     "Counts",
+    "Criterion",
     "CrossSite",
     "Cyclic",
     "Dataset",
@@ -70,6 +80,8 @@ __all__ = [
     "Gossip",
     "GossipResult",
     "Hierarchical",
+    "IfcaResult",
+    "IfcaRounds",
     "InvalidInput",
     "Krum",
     "LocalModels",
@@ -78,8 +90,10 @@ __all__ = [
     "MultiKrum",
     "Nation",
     "NumberInput",
+    "OneOrMany",
     "Optimizer",
     "Preprocessing",
+    "PrivateMarginals",
     "PrivateScores",
     "PrivateStatistics",
     "PrivateStudy",
@@ -104,13 +118,17 @@ __all__ = [
     "Unavailable",
     "WardroundError",
     "Watch",
+    "anchor",
     "auc_from_histogram",
+    "begin_with",
     "collect",
     "connect",
     "contributions",
     "cross_site",
     "federated_auc",
     "flower_grid",
+    "one_or_many",
+    "pretrain",
     "privacy",
     "simulate",
     "statistics",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from researcher.journal import Journal
 from researcher.participation import ApprovedStudy
 from researcher.result import Result
 from researcher.rounds import Rounds
+from researcher.scoring import affordable, best, score
 
 _TREE = "clusters.json"
 
@@ -80,8 +81,8 @@ class ClusteredRounds:
     """Runs a study's rounds as `Rounds` does, and parts the hospitals where the criterion says so.
 
     A cluster is named by its way from the root: "all", "all.1", "all.2", "all.1.1" and so on. A hospital that joins
-    after its cluster was parted is in none: it has not shown where it belongs. A study that was stopped goes on in the
-    clusters that there were.
+    after its cluster was parted is in none until `place` has shown where it belongs. A study that was stopped goes on
+    in the clusters that there were.
     """
 
     def __init__(
@@ -99,12 +100,60 @@ class ClusteredRounds:
         """All rounds of the study. The result of each cluster that was not parted, by its name."""
         return self._grow("all", self.submission, self.submission.journal.folder)
 
+    def place(self, by: str = "loss") -> dict[str, str]:
+        """Puts newcomers into the cluster whose model serves their own patients best; each, by short name, with its
+        cluster's.
+
+        by: the metric of the study's evaluation; less is better, but for "auc" and "accuracy". Each costs a newcomer as
+        many of its evaluations as there are clusters, and it trains from the cluster's next round on. A hospital that
+        does not answer, or has too few evaluations left, is in none yet.
+        """
+        whole, leaves = self.submission, self._leaves("all", self.submission, self.submission.journal.folder)
+        with whole.journal.alone():
+            checkpoints = {name: leaf.journal.checkpoint() for name, leaf in leaves.items()}
+            last, root = max(one.messages for one in checkpoints.values()), whole.journal.checkpoint()
+            whole.journal.move(replace(root, messages=max(root.messages, last)))
+            placed_before = {member for members in self.members().values() for member in members}
+            newcomers = [hospital for hospital in whole.participants() if hospital not in placed_before]
+            if len(leaves) < 2 or not newcomers:
+                return {}
+            models = {name: checkpoint.parameters for name, checkpoint in checkpoints.items()}
+            scores = score(whole, models, affordable(whole, models, newcomers), self._deadline)
+            found = {h: best(scores, h, by) for h in newcomers}
+            placed = {h: record["model"] for h, record in found.items() if record is not None}
+            for hospital, name in placed.items():
+                self._enter(hospital, name)
+            # a hospital answers no message below one that it has answered
+            last = whole.journal.checkpoint().messages
+            for name in set(placed.values()):
+                leaves[name].journal.move(replace(checkpoints[name], messages=last))
+        return {whole.label(hospital): name for hospital, name in placed.items()}
+
     def members(self) -> dict[str, list[str]]:
         """The hospitals of each cluster that came of a parting, as far as the study has got."""
         found: dict[str, list[str]] = {}
         for path in sorted(self.submission.journal.folder.rglob(_TREE)):
             found |= json.loads(path.read_bytes())
         return found
+
+    def _leaves(self, name: str, study: ApprovedStudy, folder: Path) -> dict[str, ApprovedStudy]:
+        """The clusters that were not parted, as far as the study has got."""
+        tree = folder / _TREE
+        if not tree.exists():
+            return {name: study}
+        found: dict[str, ApprovedStudy] = {}
+        for child, hospitals in json.loads(tree.read_bytes()).items():
+            found |= self._leaves(child, _Part(study, hospitals, folder / child), folder / child)
+        return found
+
+    def _enter(self, hospital: str, name: str) -> None:
+        """Makes a hospital a member of a cluster, and of those that it came of."""
+        folder, steps = self.submission.journal.folder, name.split(".")
+        for depth in range(2, len(steps) + 1):
+            child, tree = ".".join(steps[:depth]), folder / _TREE
+            parts = json.loads(tree.read_bytes())
+            write_atomically(tree, json.dumps({**parts, child: sorted({*parts[child], hospital})}).encode())
+            folder = folder / child
 
     def _grow(self, name: str, study: ApprovedStudy, folder: Path) -> dict[str, Result]:
         tree = folder / _TREE

@@ -9,25 +9,22 @@ crossed.plot()
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from datasites.wire.arrays import Arrays, pack
-from datasites.wire.canonical import sha256
+from datasites.wire.arrays import Arrays
 from datasites.wire.contract import array_problems
 from datasites.wire.manifest import Manifest
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
-from researcher.history import record_of
-from researcher.metrics import auc_from_histogram
+from researcher.history import metric_of
 from researcher.participation import ApprovedStudy
 from researcher.plots import Plot, plot_matrix
+from researcher.scoring import score
 from researcher.strategies import Update
 
 
@@ -64,7 +61,7 @@ class CrossSite:
         models = list(dict.fromkeys(record["model"] for record in self.records))
         table = pd.DataFrame(np.nan, index=pd.Index(models, name="model"), columns=list(self.labels.values()))
         for record in self.records:
-            table.loc[record["model"], self.labels[record["hospital"]]] = _value(record, metric)
+            table.loc[record["model"], self.labels[record["hospital"]]] = metric_of(record, metric)
         if table.isna().all(axis=None):
             raise InvalidInput(f"No hospital reported {metric!r}.", "Ask for a metric of the study's evaluation.")
         return table.rename_axis(columns="hospital")
@@ -94,18 +91,7 @@ def cross_site(submission: ApprovedStudy, models: Mapping[str, Arrays], deadline
     _check(manifest, models)
     with journal.alone():
         hospitals = submission.participants()
-        known = {(r["digest"], r["hospital"]): r for r in journal.crossed() if not r["problem"]}
-        digests = {name: sha256(pack({}, model)) for name, model in models.items()}
-        missing = [n for n, digest in digests.items() if any((digest, h) not in known for h in hospitals)]
-        _check_left(submission, len(missing))
-        records = list(known.values())
-        for name in missing:
-            asked = [h for h in hospitals if (digests[name], h) not in known]
-            records += _evaluated(submission, models[name], digests[name], asked, deadline)
-    names = {digest: [name for name, of in digests.items() if of == digest] for digest in digests.values()}
-    chosen = [
-        {**r, "model": name} for r in records for name in names.get(r["digest"], ()) if r["hospital"] in hospitals
-    ]
+        chosen = score(submission, models, hospitals, deadline)
     if not any(record["evaluate"] for record in chosen):
         why = " ".join(f"{submission.label(r['hospital'])}: {r['problem']}" for r in chosen)
         raise RoundFailed(f"No hospital has evaluated a model. {why}", "See Submission.status().")
@@ -114,24 +100,6 @@ def cross_site(submission: ApprovedStudy, models: Mapping[str, Arrays], deadline
         sorted(chosen, key=lambda record: (order.index(record["model"]), record["hospital"])),
         {hospital: submission.label(hospital) for hospital in hospitals},
     )
-
-
-def _evaluated(
-    submission: ApprovedStudy, model: Arrays, digest: str, hospitals: list[str], deadline: float
-) -> list[dict[str, Any]]:
-    """One message. Its number is used up before it is posted, for another one under that number is never answered."""
-    journal, exchange = submission.journal, submission.exchange()
-    checkpoint = journal.checkpoint()
-    number = checkpoint.messages + 1
-    journal.close_round(replace(checkpoint, messages=number), [])
-    tickets = exchange.post(number, hospitals, model, evaluate=True, fit=False)
-    answers = {one.hospital: one for one in exchange.answers(tickets, deadline)}
-    exchange.withdraw(tickets)
-    silence = f"No answer within {deadline:g} seconds."
-    records = [record_of(h, answers.get(h), number, checkpoint.round, False, silence) for h in hospitals]
-    records = [{**record, "digest": digest} for record in records]
-    journal.cross(number, records)
-    return records
 
 
 def _check(manifest: Manifest, models: Mapping[str, Arrays]) -> None:
@@ -149,23 +117,3 @@ def _check(manifest: Manifest, models: Mapping[str, Arrays]) -> None:
     for name, model in models.items():
         if problems := array_problems(model, outputs.parameters):
             raise InvalidInput(f"The model {name!r} is not one of this study: {'; '.join(problems)}.")
-
-
-def _check_left(submission: ApprovedStudy, wanted: int) -> None:
-    journal = submission.journal
-    used = Counter(r["hospital"] for r in (*journal.history(), *journal.crossed()) if r["evaluate"])
-    left = submission.manifest.rounds + 1 - max(used.values(), default=0)
-    if wanted > left:
-        raise InvalidInput(
-            f"{wanted} models need as many evaluations, and this study's approval has {left} left.",
-            "Train with evaluate=False, or ask for more rounds than you train.",
-        )
-
-
-def _value(record: Mapping[str, Any], metric: str) -> float:
-    if not record["evaluate"]:
-        return math.nan
-    told = record["evaluate"]["metrics"].get(metric)
-    if told is None and metric == "auc" and record["histogram"]:
-        return auc_from_histogram(np.asarray(record["histogram"], np.int64))
-    return math.nan if told is None else float(told)

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from datasites.wire.marginals import Marginals
 from policies.errors import InvalidInput
 from researcher.asking import ask_once
 from researcher.participation import ApprovedStudy
@@ -177,7 +178,7 @@ def statistics(submission: ApprovedStudy, deadline: float = 600) -> Statistics |
     answers.
     """
     manifest = submission.manifest
-    if manifest.statistics is not None:
+    if manifest.statistics is not None and not isinstance(manifest.statistics, Marginals):
         return private_counts(submission, manifest.statistics, deadline)
     if manifest.asked is not None or not {_COUNTS, _MOMENTS, _CORRELATIONS} <= manifest.outputs.evaluate_arrays.keys():
         raise InvalidInput("This study is not one of statistics.", "Run it with Rounds.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datasites.wire.manifest import OutputContract
 from policies.errors import InvalidInput
 from researcher.exchange import Answer
-from researcher.metrics import SCORE_HISTOGRAM, federated_auc, weighted_mean
+from researcher.metrics import SCORE_HISTOGRAM, auc_deviation, auc_from_histogram, federated_auc, weighted_mean
 
 
 def record_of(
@@ -60,7 +60,7 @@ class History:
             }
             row.update({f"train_{name}": v for name, v in (record["fit"] or {}).get("metrics", {}).items()})
             row.update((record["evaluate"] or {}).get("metrics", {}))
-            row.update({name: record[name] for name in ("staleness", "distance") if name in record})
+            row.update({name: record[name] for name in ("staleness", "distance", "cluster") if name in record})
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -87,13 +87,24 @@ class History:
         the hospital did not report it. Raises InvalidInput when no hospital did."""
         number = max(self._evaluated_rounds(), default=0) if number is None else number
         found = {
-            self._label(r["hospital"]): r["evaluate"]["metrics"].get(metric, math.nan)
+            self._label(r["hospital"]): metric_of(r, metric)
             for r in self._records
             if r["evaluated_round"] == number and r["evaluate"]
         }
         if not any(value == value for value in found.values()):
             raise InvalidInput(f"No hospital reported {metric!r} of the state after {number} rounds.", "See hospitals.")
         return pd.Series(found, name=metric, dtype=float).rename_axis("hospital").sort_index()
+
+    def auc_deviations(self, number: int | None = None) -> pd.Series[float]:
+        """By hospital: the standard deviation of its AUC for the choice of its test patients, where it returned a score
+        histogram; of the state as in `per_hospital`."""
+        number = max(self._evaluated_rounds(), default=0) if number is None else number
+        found = {
+            self._label(r["hospital"]): auc_deviation(np.asarray(r["histogram"], np.int64))
+            for r in self._records
+            if r["evaluated_round"] == number and r["histogram"]
+        }
+        return pd.Series(found, name="deviation", dtype=float).rename_axis("hospital").sort_index()
 
     def consensus(self) -> pd.Series[float]:
         """By round of gossip: the root mean square of hospitals' distances to the mean model after it."""
@@ -132,3 +143,13 @@ class History:
             ]
             row[f"mean_{name}"] = weighted_mean(*zip(*having, strict=True))
         return row
+
+
+def metric_of(record: Mapping[str, Any], metric: str) -> float:
+    """Of one record; NaN where there is none. An AUC that the code does not report follows from its score histogram."""
+    if not record["evaluate"]:
+        return math.nan
+    told = record["evaluate"]["metrics"].get(metric)
+    if told is None and metric == "auc" and record["histogram"]:
+        return auc_from_histogram(np.asarray(record["histogram"], np.int64))
+    return math.nan if told is None else float(told)

@@ -71,6 +71,11 @@ class Journal:
         """Records what a message has brought so far."""
         write_atomically(self.folder / f"history-{message:06d}.json", json.dumps(records, indent=1).encode())
 
+    def noted(self, message: int) -> list[dict[str, Any]]:
+        """What `note` has recorded of a message."""
+        path = self.folder / f"history-{message:06d}.json"
+        return list(json.loads(path.read_bytes())) if path.exists() else []
+
     def move(self, checkpoint: Checkpoint) -> None:
         """Makes this the state of the study."""
         header = {

@@ -25,6 +25,18 @@ def auc_from_histogram(histogram: NDArray[np.int64] | NDArray[np.float64]) -> fl
     return float((positives * (below + negatives / 2)).sum() / pairs)
 
 
+def auc_deviation(histogram: NDArray[np.int64] | NDArray[np.float64]) -> float:
+    """The standard deviation of `auc_from_histogram` over patients drawn alike (DeLong, DeLong and Clarke-Pearson,
+    1988); NaN where a class has fewer than two."""
+    negatives, positives = np.asarray(histogram, dtype=np.float64)
+    if min(negatives.sum(), positives.sum()) < 2:
+        return float("nan")
+    below = (np.cumsum(negatives) - negatives / 2) / negatives.sum()  # of a positive of the bin
+    above = 1 - (np.cumsum(positives) - positives / 2) / positives.sum()  # of a negative of the bin
+    variance = _variance(below, positives) / positives.sum() + _variance(above, negatives) / negatives.sum()
+    return float(np.sqrt(variance))
+
+
 def federated_auc(histograms: Iterable[NDArray[np.int64]]) -> float:
     """The AUC over the union of all hospitals' test patients, not a mean of the hospitals' AUCs.
 
@@ -40,3 +52,9 @@ def weighted_mean(values: Iterable[float], weights: Iterable[float]) -> float:
     pairs = [(value, weight) for value, weight in zip(values, weights, strict=True)]
     total = sum(weight for _, weight in pairs)
     return sum(value * weight for value, weight in pairs) / total if total else float("nan")
+
+
+def _variance(values: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
+    """Of so many of each value; unbiased."""
+    mean = (values * counts).sum() / counts.sum()
+    return float((counts * (values - mean) ** 2).sum() / (counts.sum() - 1))

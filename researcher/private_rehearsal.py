@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 
 from datasites.catalog.view import study_view
-from datasites.training.private.statistics import TrustedStatistics
-from datasites.training.private.study import TrustedStudy
+from datasites.training.private.study import TrustedStudy, counting
 from datasites.wire.contract import array_problems
 from datasites.wire.manifest import RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
@@ -54,7 +53,7 @@ def _rehearsed(study: PrivateStudy | PrivateStatistics, dataset: Dataset) -> Reh
 def _counted(study: PrivateStatistics, dataset: Dataset) -> RehearsedTwin:
     statistics, started = study.statistics(dataset.dictionary), time.monotonic()
     view = study_view(dataset.twin, dataset.dictionary, statistics.columns, _SECRET)
-    TrustedStatistics(statistics, view).evaluate({})
+    counting(statistics, view).evaluate({})
     return _twin(dataset, (0.0, time.monotonic() - started), (0, len(view)))
 
 

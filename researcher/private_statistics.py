@@ -22,6 +22,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
+from datasites.wire.marginals import Marginals
 from datasites.wire.preparation import CategoryInput, NumberInput
 from datasites.wire.statistics import STATISTICS, Statistics, statistic_of
 from policies.errors import InvalidInput
@@ -62,10 +63,9 @@ class PrivateStatistics:
         if (self.epsilon is None) == (self.noise_multiplier is None):
             raise InvalidInput("Give either an epsilon or a noise multiplier.", "A small epsilon is 0.3.")
 
-    def statistics(self, dictionary: Dictionary) -> Statistics:
+    def statistics(self, dictionary: Dictionary) -> Statistics | Marginals:
         """What hospitals are asked for. Raises InvalidInput."""
-        if unknown := [name for name in self.columns if name not in dictionary.columns]:
-            raise InvalidInput(f"The dataset {self.dataset!r} has no column {', '.join(unknown)}.")
+        self._check_columns(dictionary)
         inputs = tuple(statistic_of(dictionary.columns[name]) for name in self.columns)
         try:
             return Statistics(inputs=inputs, encounters=self.encounters, noise_multiplier=self._noise())
@@ -121,6 +121,10 @@ class PrivateStatistics:
     def fingerprint(self, dictionary: Dictionary) -> str:
         """A digest of all that a rehearsal depends on."""
         return digest_of([self.statistics(dictionary).model_dump(mode="json"), dictionary.digest])
+
+    def _check_columns(self, dictionary: Dictionary) -> None:
+        if unknown := [name for name in self.columns if name not in dictionary.columns]:
+            raise InvalidInput(f"The dataset {self.dataset!r} has no column {', '.join(unknown)}.")
 
     def _noise(self) -> float:
         if self.epsilon is None:
@@ -190,6 +194,8 @@ def collect(submission: ApprovedStudy, deadline: float = 600) -> Counts:
     asked = submission.manifest.statistics
     if asked is None:
         raise InvalidInput("This study trains a model.", "Run it with Rounds.")
+    if isinstance(asked, Marginals):
+        raise InvalidInput("This study asks for tables to make an anchor of.", "Use anchor(submission, dictionary).")
     return private_counts(submission, asked, deadline)
 
 

@@ -37,9 +37,10 @@ class Cost:
     noise_multiplier: float
     steps: int
     evaluations: int
+    released: str = "Counts and means"  # where nothing is trained
 
     def __str__(self) -> str:
-        released = f"{self.steps:,} steps" if self.steps else "Counts and means"
+        released = f"{self.steps:,} steps" if self.steps else self.released
         evaluated = f" and {self.evaluations:,} noisy evaluations" if self.evaluations else ""
         return (
             f"{released} at noise multiplier {self.noise_multiplier:g}{evaluated} cost every hospital "

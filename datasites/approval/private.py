@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from datasites.wire.manifest import Manifest
+from datasites.wire.marginals import Binned, Marginals
 from datasites.wire.preparation import CategoryInput, NumberInput, Preparation
 from datasites.wire.statistics import Statistics
 from datasites.wire.training import Evaluation, Training
@@ -15,6 +16,14 @@ from policies.privacy.presets import in_percent
 
 def what(manifest: Manifest) -> str:
     """What would be done, and by whom."""
+    if isinstance(manifest.statistics, Marginals):
+        pairs = counted(len(manifest.statistics.pairs), "pair")
+        return (
+            f"{manifest.researcher} asks this hospital how its patients in the table {manifest.dataset!r} spread over "
+            f"the values of {len(manifest.columns)} columns, and of {pairs} of them, to invent patients that are alike "
+            f"on the whole. No code of theirs runs: this hospital's own program counts, and adds noise that hides each "
+            f"patient. No small count is withheld: the noise hides those too."
+        )
     if manifest.statistics is not None:
         return (
             f"{manifest.researcher} asks this hospital how many patients the table {manifest.dataset!r} has, and for "
@@ -28,7 +37,7 @@ def what(manifest: Manifest) -> str:
     )
 
 
-def guarantee(asked: Training | Statistics, rounds: int, delta: float | None) -> str:
+def guarantee(asked: Training | Statistics | Marginals, rounds: int, delta: float | None) -> str:
     """What all of it costs in privacy. delta: of the table's policy, None where it has no budget."""
     if delta is None:
         return "The table's policy has no privacy budget, so nothing of this can be paid for."
@@ -57,15 +66,40 @@ def facts(manifest: Manifest) -> dict[str, str]:
     """What is asked of the hospital's own program, by name; every number that scales the noise is among them."""
     if manifest.training is not None:
         return _trained(manifest, manifest.training)
+    if isinstance(manifest.statistics, Marginals):
+        return _tabulated(manifest.statistics)
     return _counted(manifest.statistics) if manifest.statistics is not None else {}
 
 
+def _tabulated(asked: Marginals) -> dict[str, str]:
+    of, each = _of_whom(asked)
+    among = f"each two columns, one of which is {asked.around}" if asked.around else "each two columns"
+    told = {"how many": f"{of}, {each}, drawn at random", "times": "once", "tables": f"each column, and {among}"}
+    told |= {one.column: f"how many {of} {_cut(one)}" for one in asked.inputs}
+    return told | {"noise": _off(asked.deviation)}
+
+
+def _cut(one: Binned) -> str:
+    missing = ", or none" if one.missing else ""
+    if one.categories:
+        return f"have each of {len(one.categories):,} categories{missing}"
+    if len(one.edges) == 1:
+        return f"are below or above {one.edges[0]:g}{missing}"
+    return f"are in each of {len(one.edges) + 1:,} ranges, cut at {one.edges[0]:g} to {one.edges[-1]:g}{missing}"
+
+
+def _of_whom(asked: Statistics | Marginals) -> tuple[str, str]:
+    if asked.encounters == 1:
+        return "patients", "each once"
+    return "encounters", f"at most {asked.encounters} of each patient"
+
+
+def _off(deviation: float) -> str:
+    return f"of standard deviation {deviation:.4g} in each count: so far off each is to be expected"
+
+
 def _counted(asked: Statistics) -> dict[str, str]:
-    of, each = (
-        ("patients", "each once")
-        if asked.encounters == 1
-        else ("encounters", f"at most {asked.encounters} of each patient")
-    )
+    of, each = _of_whom(asked)
     told = {"how many": f"{of}, {each}, drawn at random", "times": "once"}
     for one in asked.inputs:
         if isinstance(one, CategoryInput):
@@ -73,8 +107,7 @@ def _counted(asked: Statistics) -> dict[str, str]:
         else:
             low, high = one.center - one.scale, one.center + one.scale
             told[one.column] = f"the mean, of values held between {low:g} and {high:g}"
-    told["noise"] = f"of standard deviation {asked.deviation:.4g} in each count: so far off each is to be expected"
-    return told
+    return told | {"noise": _off(asked.deviation)}
 
 
 def _trained(manifest: Manifest, training: Training) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_seri
 from datasites.wire.arrays import ALLOWED_DTYPES
 from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.marginals import Marginals
 from datasites.wire.statistics import STATISTICS, Statistics
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
@@ -102,10 +103,10 @@ class RehearsalReport(Frozen):
     twins: tuple[RehearsedTwin, ...] = Field(strict=False, max_length=100)
 
 
-def private_outputs(asked: Training | Statistics) -> OutputContract:
+def private_outputs(asked: Training | Statistics | Marginals) -> OutputContract:
     """What the hospital's own program gives, and nothing else."""
-    if isinstance(asked, Statistics):
-        row = ArraySpec(shape=(asked.width,), dtype="float64")
+    if not isinstance(asked, Training):
+        row = ArraySpec(shape=(asked.width,), dtype="float64" if isinstance(asked, Statistics) else "int64")
         return OutputContract(parameters={}, fit_metrics=(), evaluate_metrics=(), evaluate_arrays={STATISTICS: row})
     training = asked
     evaluation = training.evaluation
@@ -140,7 +141,7 @@ class Manifest(Frozen):
     outputs: OutputContract
     tier: Literal["private", "reviewed"] = "reviewed"
     training: Training | None = None
-    statistics: Statistics | None = None
+    statistics: Statistics | Marginals | None = None
     repetition: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     rehearsal: RehearsalReport | None = None
 
@@ -177,7 +178,7 @@ class Manifest(Frozen):
         return canonical_json(self.model_dump(mode="json"))
 
     @property
-    def asked(self) -> Training | Statistics | None:
+    def asked(self) -> Training | Statistics | Marginals | None:
         """Of the hospital's own program; None where the study brings code of its own."""
         return self.training or self.statistics
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.privacy import agents, canaries, counts, hidden, inversion, membership, replay, worlds
+from tests.privacy import agents, canaries, counts, hidden, inversion, marginals, membership, replay, worlds
 from tests.privacy.gate import behind_gate
-from tests.privacy.variants import COUNTS, EVALUATION, EVERYBODY, GATE, PLAIN, TRAINING
+from tests.privacy.variants import COUNTS, EVALUATION, EVERYBODY, GATE, MARGINALS, PLAIN, TRAINING
 
 NOISES = (8.0, 2.7, 1.0)
 _ONE_RUN, _WORLDS, _MEMBERS, _INVERSION = "canaries", "with and without", "membership", "gradient inversion"
@@ -45,6 +45,7 @@ def trials(tables: int) -> Iterator[Trial]:
         yield _replayed(system)
     yield _evaluation("evaluation", nullcontext(), broken=False)
     yield _counts("counts and means", nullcontext(), broken=False)
+    yield _marginals("marginals", nullcontext(), broken=False)
     yield _gate("gate noise", nullcontext(), broken=False)
     for noise in (30.0, 3.0):
         yield _members(f"noise {noise:g}", noise, nullcontext(), broken=False)
@@ -63,6 +64,8 @@ def _broken() -> Iterator[Trial]:
         yield _evaluation(variant.name, variant.in_place(), broken=True)
     for variant in COUNTS:
         yield _counts(variant.name, variant.in_place(), broken=True)
+    for variant in MARGINALS:
+        yield _marginals(variant.name, variant.in_place(), broken=True)
     for variant in GATE:
         yield _gate(variant.name, variant.in_place(), broken=True)
     yield _members(PLAIN.name, 30.0, PLAIN.in_place(), broken=True)
@@ -105,6 +108,13 @@ def _counts(what: str, state: AbstractContextManager[None], broken: bool) -> Tri
     with state:
         claimed, empirical = counts.audit()
     told = f"{2 * counts.RUNS} answers of each"
+    return Trial(_WORLDS, what, broken, claimed, empirical, told, (empirical > claimed) == broken)
+
+
+def _marginals(what: str, state: AbstractContextManager[None], broken: bool) -> Trial:
+    with state:
+        claimed, empirical = marginals.audit()
+    told = f"{2 * marginals.RUNS} answers of each"
     return Trial(_WORLDS, what, broken, claimed, empirical, told, (empirical > claimed) == broken)
 
 

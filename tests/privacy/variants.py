@@ -17,7 +17,7 @@ from datasites.release import noise as release_noise
 from datasites.training.clipping import ClippedBatch, ClippedSum, clipped_sum
 from datasites.training.graph import GraphModule
 from datasites.training.losses import Loss
-from datasites.training.private import evaluation, loop, statistics
+from datasites.training.private import evaluation, loop, marginals, statistics
 from datasites.training.private.patients import Patients
 from datasites.training.private.randomness import SecureRandom, noisy_counts, noisy_sum
 
@@ -123,4 +123,9 @@ COUNTS = (
     Variant("counts without noise", {(statistics, "noisy_sum"): _no_noise}),
     Variant("counts' noise divided by the numbers", {(statistics, "noisy_sum"): _noise_by_number}),
     Variant("counts of all encounters, charged as one", {(Patients, "__init__"): _all_encounters}),
+)
+MARGINALS = (
+    Variant("marginals without noise", {(marginals, "noisy_counts"): _exact_counts}),
+    Variant("marginals' noise divided by the cells", {(marginals, "noisy_counts"): _small_noise}),
+    Variant("marginals of all encounters, charged as one", {(Patients, "__init__"): _all_encounters}),
 )

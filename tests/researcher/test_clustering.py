@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import researcher as wr
 from datasites.wire.dictionary import Dictionary
 from researcher.clustering import ClusteredRounds, Criterion, bipartition
 from researcher.free_riders import Seen
+from tests.support import planted
 from tests.support.federation import DICTIONARY, stays
 
 PULLING = Path(__file__).parents[1] / "support" / "pulling"
@@ -71,3 +73,24 @@ def test_the_bipartition_is_the_best_of_all() -> None:
             and (outside := [i for i in range(6) if not code >> i & 1])
         )
         assert across == best
+
+
+def test_a_newcomer_is_placed_by_its_loss_and_trains_there() -> None:
+    effects = {"h1": 2.0, "h2": 2.0, "h3": -2.0, "h4": -2.0, "h5": -2.0}
+
+    def silent(hospital: str, number: int) -> float:
+        return 1e9 if (hospital, number) == ("h1", 7) else 0.0
+
+    with planted.simulation(effects, 9, joins={"h2": 7, "h5": 7}, delay=silent) as simulated:
+        clustered = wr.ClusteredRounds(simulated)
+        assert clustered.place() == {}  # no cluster was parted yet
+        with pytest.raises(wr.RoundFailed):
+            clustered.run()
+        assert clustered.place() == {"h2": "all.1", "h5": "all.2"}
+        results = clustered.run()
+        assert clustered.place() == {}
+        members = {name: [h.partition("@")[0] for h in group] for name, group in clustered.members().items()}
+    assert members["all.1"] == ["h1", "h2"]
+    assert members["all.2"] == ["h3", "h4", "h5"]  # it may be parted again
+    rows = pd.concat([result.hospitals for result in results.values()])
+    assert set(rows.loc[rows["train_examples"].notna(), "hospital"]) == set(effects)

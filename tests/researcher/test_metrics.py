@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from researcher.metrics import auc_from_histogram, federated_auc, weighted_mean
+from researcher.metrics import auc_deviation, auc_from_histogram, federated_auc, weighted_mean
 
 
 def histogram(labels: np.ndarray, scores: np.ndarray, bins: int) -> np.ndarray:
@@ -51,3 +51,14 @@ def test_without_both_classes_there_is_no_auc() -> None:
 def test_weighted_mean() -> None:
     assert weighted_mean([1.0, 4.0], [1, 2]) == 3.0
     assert math.isnan(weighted_mean([], []))
+
+
+def test_an_aucs_deviation_is_what_drawing_patients_again_gives() -> None:
+    rng = np.random.default_rng(0)
+    chances = np.array([np.linspace(3, 1, 20), np.linspace(1, 3, 20)])
+    drawn = [
+        np.stack([rng.multinomial(n, p / p.sum()) for n, p in zip((300, 80), chances, strict=True)]) for _ in range(400)
+    ]
+    found = np.mean([auc_deviation(histogram) for histogram in drawn])
+    assert found == pytest.approx(np.std([auc_from_histogram(histogram) for histogram in drawn]), rel=0.1)
+    assert np.isnan(auc_deviation(np.array([[3, 2], [1, 0]])))

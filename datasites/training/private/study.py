@@ -12,21 +12,28 @@ from pydantic import TypeAdapter
 from datasites.training.prepare import prepare
 from datasites.training.private.evaluation import evaluate
 from datasites.training.private.loop import train
+from datasites.training.private.marginals import TrustedMarginals
 from datasites.training.private.patients import Patients, split
 from datasites.training.private.randomness import SecureRandom
 from datasites.training.private.statistics import TrustedStatistics
 from datasites.wire.arrays import Arrays
+from datasites.wire.marginals import Marginals
 from datasites.wire.statistics import Statistics
 from datasites.wire.training import HISTOGRAM, Training
 
 Task = Literal["fit", "evaluate"]
-_ASKED: TypeAdapter[Training | Statistics] = TypeAdapter(Training | Statistics)
+_ASKED: TypeAdapter[Training | Statistics | Marginals] = TypeAdapter(Training | Statistics | Marginals)
 
 
-def trusted(document: bytes, view: pd.DataFrame) -> TrustedStudy | TrustedStatistics:
+def trusted(document: bytes, view: pd.DataFrame) -> TrustedStudy | TrustedStatistics | TrustedMarginals:
     """What is asked in this JSON document, on these rows."""
     asked = _ASKED.validate_json(document)
-    return TrustedStatistics(asked, view) if isinstance(asked, Statistics) else TrustedStudy(asked, view)
+    return TrustedStudy(asked, view) if isinstance(asked, Training) else counting(asked, view)
+
+
+def counting(asked: Statistics | Marginals, view: pd.DataFrame) -> TrustedStatistics | TrustedMarginals:
+    """A study that only counts, on these rows."""
+    return TrustedStatistics(asked, view) if isinstance(asked, Statistics) else TrustedMarginals(asked, view)
 
 
 class TrustedStudy:

@@ -313,3 +313,21 @@ def test_a_study_that_only_counts_says_what_and_how_exactly(site: Datasite, ada:
     assert "the mean, of values held between 1 and 90" in page
     assert "of standard deviation 7.071 in each count" in page
     assert "last test" not in page
+
+
+def test_a_study_that_asks_for_marginals_says_how_columns_are_cut_and_what_hides_small_counts(
+    site: Datasite, ada: Identity
+) -> None:
+    asked = wr.PrivateMarginals(
+        "anchor", "Test", "stays", ["site", "days", "readmitted"],
+        noise_multiplier=5.0, around="readmitted", edges={"days": [7, 30]},
+    )  # fmt: skip
+    packet = _without_code(site, ada, asked)
+    assert "the values of 3 columns, and of 2 pairs of them" in packet.summary
+    assert "No small count is withheld: the noise hides those too." in packet.summary
+    assert "It would be answered once" in packet.summary
+    page = packet.html()
+    assert "each column, and each two columns, one of which is readmitted" in page
+    assert "how many patients are in each of 3 ranges, cut at 7 to 30" in page
+    assert "how many patients are below or above 0.5" in page
+    assert f"of standard deviation {5 * 5**0.5:.4g} in each count" in page
