@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.topologies import Problem, Travel
+from benchmarks.topologies import Problem, Travel, initial, trained
 from datasites.catalog.validate import conform
 from datasites.catalog.view import study_view
 from datasites.training.private.marginals import TrustedMarginals
@@ -17,7 +17,7 @@ from notebooks.demo.hospitals import PSEUDONYM_KEY
 from researcher.anchors import Anchor
 from researcher.ifca import Grouped, Seeding, choices_of, models_of, with_choices
 from researcher.private_marginals import PrivateMarginals
-from researcher.strategies import FedAvg, Update
+from researcher.strategies import FedAvg
 from researcher.strategies.layout import Layout
 
 DELTA, SAMPLED, ANCHOR_STEPS = 1e-5, 30_000, 300
@@ -37,7 +37,7 @@ def ifca(k: int) -> Travel:
             aggregation = Grouped(layout, memory) if models else Seeding(layout, k)
             for hospital in hospitals:
                 start = models[choices_of(memory)[hospital]] if models else state
-                aggregation.add(_trained(problem, hospital, start, number))
+                aggregation.add(trained(problem, hospital, start, number))
             state, memory = aggregation.result()
             own = {h: layout.arrays(models_of(memory)[choice]) for h, choice in choices_of(memory).items()}
             yield own, sent + (k * nbytes(state) * len(hospitals) if models else 0)
@@ -62,7 +62,7 @@ def averaged(state: Arrays) -> Travel:
         for number in range(1, rounds + 1):
             aggregation = FedAvg().begin(current, {})
             for hospital in problem.tables:
-                aggregation.add(_trained(problem, hospital, current, number))
+                aggregation.add(trained(problem, hospital, current, number))
             current, _ = aggregation.result()
             yield dict.fromkeys(problem.tables, current), 2 * nbytes(current) * len(problem.tables)
 
@@ -87,14 +87,3 @@ def _best(problem: Problem, hospital: str, models: list[Arrays]) -> int:
     settings = {**problem.config, "evaluate_on": "validation", "round": 0}
     losses = [problem.study.evaluate(model, problem.tables[hospital], settings)[1]["loss"] for model in models]
     return losses.index(min(losses))
-
-
-def initial(problem: Problem) -> Arrays:
-    """The study's own first state."""
-    state: Arrays = problem.study.initialize({**problem.config, "round": 0})
-    return state
-
-
-def _trained(problem: Problem, hospital: str, state: Arrays, number: int) -> Update:
-    trained, examples, _ = problem.study.fit(state, problem.tables[hospital], {**problem.config, "round": number})
-    return Update(hospital, trained, examples)
