@@ -58,12 +58,10 @@ class TestLog:
         assert "Tick that the lines hold nothing" in owner.get(LOG).text
         assert site.state.excerpts(DIGEST) == []
 
-    @pytest.mark.parametrize(
-        ("first", "last"), [("0", "1"), ("1", "4"), ("3", "2"), ("x", "1"), ("", ""), ("1" * 99, "1")]
-    )
-    def test_lines_that_are_not_there(self, owner: Served, first: str, last: str) -> None:
-        assert owner.send(f"{LOG}/preview", first=first, last=last).status == 303
-        assert re.search(r"The log has 3 lines|These are no line numbers", owner.get(LOG).text)
+    def test_lines_that_are_not_there(self, owner: Served) -> None:
+        for first, last in (("0", "1"), ("1", "4"), ("3", "2"), ("x", "1"), ("", ""), ("1" * 99, "1")):
+            assert owner.send(f"{LOG}/preview", first=first, last=last).status == 303
+            assert re.search(r"The log has 3 lines|These are no line numbers", owner.get(LOG).text)
 
 
 class TestAudit:
