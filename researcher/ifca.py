@@ -76,7 +76,7 @@ class IfcaRounds(Rounds):
         _check(submission.manifest, k, by, every)
         super().__init__(submission, FedAvg(), min_hospitals, deadline, evaluate)
         self._evaluate_each = False  # the scores are evaluations
-        self._identity = {"name": "IFCA", "settings": {"k": k, "every": every}}
+        self._identity = {"name": "IFCA", "settings": {"k": k, "by": by, "every": every}}
         self._k, self._by, self._every = k, by, every
 
     def run(self, rounds: int | None = None, on_round: Callable[[History], None] | None = None) -> IfcaResult:

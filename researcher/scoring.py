@@ -41,11 +41,12 @@ def score(
 
 
 def affordable(submission: ApprovedStudy, models: Mapping[str, Arrays], hospitals: Sequence[str]) -> list[str]:
-    """Those hospitals whose approval has evaluations left for all of the models that they have not evaluated yet."""
+    """Those hospitals whose approval has evaluations left for all of the models that they have not evaluated yet, and
+    one more for the last state: a hospital that has given all does not train any more."""
     used, digests = _used(submission.journal), {sha256(pack({}, model)) for model in models.values()}
     known = {(r["digest"], r["hospital"]) for r in submission.journal.crossed() if not r["problem"]}
     missing = {h: sum((digest, h) not in known for digest in digests) for h in hospitals}
-    return [h for h in hospitals if used[h] + missing[h] <= submission.manifest.rounds + 1]
+    return [h for h in hospitals if used[h] + missing[h] <= submission.manifest.rounds]
 
 
 def best(scores: Sequence[Mapping[str, Any]], hospital: str, by: str) -> dict[str, Any] | None:
