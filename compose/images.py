@@ -1,4 +1,4 @@
-"""`python -m compose.images`: builds the images; `python -m compose.images base` makes their base from Debian's packages.
+"""`python -m compose.images` builds the images; with `base`, it makes their base from Debian's packages.
 
 A build takes packages from where `pip` on this machine takes them: folders and certificates that pip's configuration
 names are shown to the build, read-only, under the names they have here (with podman; Docker builds have the internet).
@@ -33,6 +33,11 @@ def engine() -> str:
     return Path(found).name
 
 
+def exists(name: str) -> bool:
+    """Whether there is such an image on this machine."""
+    return subprocess.run([engine(), "image", "inspect", name], capture_output=True).returncode == 0
+
+
 def make_base(name: str = BASE) -> None:
     """A base image without any registry: Debian's packages by debootstrap, imported. Needs root."""
     if not shutil.which("debootstrap"):
@@ -49,7 +54,8 @@ def make_base(name: str = BASE) -> None:
 
 
 def build(base: str | None, uid: int, images: Sequence[str] = IMAGES) -> None:
-    """Builds wardround-NAME for each image. `base`: the Containerfile's own when left out."""
+    """Builds wardround-NAME for each image. `base`: when left out, one made here, or the Containerfile's own."""
+    base = base or (BASE if exists(BASE) else None)
     arguments = [f"--build-arg=UID={uid}", *([f"--build-arg=BASE={base}"] if base else [])]
     with _packages_of_this_machine() as (flags, torch_is_here):
         if torch_is_here:
@@ -90,8 +96,8 @@ def _pip_settings() -> dict[str, str]:
 
 
 def _local(word: str) -> list[Path]:
-    """The file or folder that a word of pip's configuration names, if it is one of this machine's. An index's pages link
-    to files beside it, so its parent."""
+    """The file or folder of this machine that a word of pip's configuration names. The pages of an index link to files
+    beside it, so its parent."""
     if word.startswith("file://"):
         return [Path(unquote(urlsplit(word).path)).parent]
     return [Path(word)] if os.path.isabs(word) and Path(word).exists() else []
@@ -100,7 +106,9 @@ def _local(word: str) -> list[Path]:
 def _run(*command: str, cwd: Path | None = None) -> None:
     done = subprocess.run(command, cwd=cwd)
     if done.returncode:
-        raise SystemExit(f"`{command[0]} {command[1]}` failed with status {done.returncode}; what it said stands above.")
+        raise SystemExit(
+            f"`{command[0]} {command[1]}` failed with status {done.returncode}; what it said stands above."
+        )
 
 
 def main() -> int:

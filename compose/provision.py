@@ -1,7 +1,7 @@
 """`python -m compose.provision`: all that the containers are given, in `compose/local/`: secrets, certificates, tables.
 
-What is there stays, so it can be run again at any time; a certificate is made anew a month before it ends. Every file is
-readable by one account only: the one that the containers run under.
+What is there stays, so it can be run again at any time; a certificate is made anew a month before it ends. Only one
+account can read the files: the one that the containers run under.
 """
 
 from __future__ import annotations

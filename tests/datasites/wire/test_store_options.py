@@ -14,7 +14,7 @@ from datasites.settings import FILE, DatasiteSettings, write_settings
 from datasites.wire.store import Store
 from datasites.wire.store_options import beside
 from policies.errors import InvalidInput, Unavailable
-from tests.support.s3 import KEY, SECRET, S3, serve_s3
+from tests.support.s3 import KEY, S3, SECRET, serve_s3
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_wrong_keys_of_a_file_are_refused_by_the_store(server: S3, place: Path, 
 
 
 def test_a_file_that_cannot_be_used_is_told_and_not_its_content(server: S3, place: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="keys_file .* cannot be read"):
+    with pytest.raises(InvalidInput, match=r"keys_file .* cannot be read"):
         Store(server.url, options(server, keys_file=tmp_path / "none"))
     (tmp_path / "keys").write_text('["8675309"]')
     with pytest.raises(InvalidInput, match="not a JSON object") as caught:
