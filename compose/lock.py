@@ -20,7 +20,7 @@ ROOTS = {"datasite": ["wardround"], "researcher": ["wardround[notebooks]", "nbcl
 _OURS = "wardround"
 OLDEST_PYTHON = "3.11.2"  # Debian 12's, which the base image may have
 # where the version that is installed here wants a newer one
-HELD = {"soupsieve": "3.0.1"}
+HELD = {"soupsieve": "2.8.4"}
 
 
 def closure(roots: Iterable[str]) -> dict[str, str]:
