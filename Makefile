@@ -59,7 +59,7 @@ privacy: $(STAMP)
 # podman-compose does for podman what Docker has built in
 COMPOSE := $(VENV)/.compose
 $(COMPOSE): $(STAMP)
-	command -v docker >/dev/null || $(BIN)/pip install -q -e ".[compose]"
+	if command -v podman >/dev/null; then $(BIN)/pip install -q -e ".[compose]"; fi
 	touch $(COMPOSE)
 
 base-image: $(STAMP)

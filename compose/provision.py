@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compose.certificates import Authority, days_left
+from compose.images import engine
 from datasites.wire.files import private_folder, write_atomically
 from notebooks.demo.tables import write_tables
 
@@ -135,10 +136,9 @@ def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m compose.provision", description=__doc__)
     parser.add_argument("--data", type=Path, default=None, help="the real UCI table (diabetic_data.csv.gz)")
-    parser.add_argument("--engine", default="podman", choices=("podman", "docker"), help="what runs the containers")
     options = parser.parse_args()
     made = provision(data=options.data)
-    write_environment(options.engine)
+    write_environment(engine())
     print(f"{LOCAL}: {len(made)} files made" if made else f"{LOCAL}: everything was there")
     return 0
 
