@@ -12,7 +12,7 @@ from typing import Any
 from compose.containers import ContainersFailed
 from compose.e2e.parties import RESEARCHER, Owner, Researcher
 
-_PATIENCE_SECONDS = 300.0
+_PATIENCE_SECONDS = 600.0
 _REASON = "The longest stay is one patient's own number."
 
 
@@ -59,5 +59,5 @@ def _wait(
             )
         if time.monotonic() > until:
             raise ContainersFailed(f"{owner.label}: {otherwise}.")
-        time.sleep(0.5)
+        time.sleep(1)
     return dict(found[0])
