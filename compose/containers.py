@@ -88,6 +88,12 @@ def log(service: str, lines: int = 20) -> str:
     return done.stdout.strip()
 
 
+def stored() -> list[str]:
+    """Names of the volumes that are there, of containers that run or have run."""
+    said = subprocess.run([engine(), "volume", "ls", "--quiet"], capture_output=True, text=True)
+    return [name for name in said.stdout.split() if name.startswith("wardround_")]
+
+
 def running(service: str) -> bool:
     """Whether its container runs."""
     said = subprocess.run(

@@ -50,15 +50,16 @@ def main() -> int:
     try:
         result = run(options, started)
     except (ContainersFailed, DemoFailed) as problem:
-        console.print(f"The composed federation fell short: {problem}", markup=False)
+        console.print(f"The composed federation could not be tried to the end: {problem}", markup=False)
         return 1
     print("RESULT " + json.dumps(result))
     return 0 if result["good"] else 1
 
 
 def run(options: argparse.Namespace, started: float) -> dict[str, object]:
+    if containers.stored():
+        raise ContainersFailed("there is one already, and this would remove what it has stored. Run: make reset")
     _images(options)
-    containers.compose("down", "-v")
     provision.provision(data=options.data)
     provision.write_environment(images.engine())
     try:
