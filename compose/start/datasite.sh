@@ -22,4 +22,5 @@ if [ ! -e "$WARDROUND_HOME/published" ]; then
     touch "$WARDROUND_HOME/published"
 fi
 
+rm -f "$WARDROUND_HOME/agent.json" # by which an agent that was killed would still be taken for healthy
 exec wardround datasite serve
