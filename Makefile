@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo federation test attack crash privacy lint bench gallery clean
+.PHONY: help demo federation test attack crash privacy lint bench gallery clean up down reset images base-image e2e lock
 
 help:
 	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
@@ -16,6 +16,9 @@ help:
 	@echo "make gallery     pictures of the review page at two sizes, light and dark, into gallery/ (needs Chromium)"
 	@echo "make crash       kill -9 at 200 random points and at lines of every critical section; RUNS=200 SEED=0"
 	@echo "make privacy     attacks on the private tier, its ledger and what it costs; SEED=0"
+	@echo "make up          three hospitals, a store and a researcher in containers (compose/README.md)"
+	@echo "                 BASE=image to build on; DATA= as above; make down stops it, make reset removes all of it"
+	@echo "make e2e         the same, tried as a whole: a study, two of the containers killed in the middle"
 	@echo "make clean       remove the environment and what the demo wrote"
 
 # torch comes first: what depends on it would otherwise bring a build of several gigabytes
@@ -56,6 +59,34 @@ crash: $(STAMP)
 
 privacy: $(STAMP)
 	$(BIN)/python -m tests.privacy $(if $(SEED),--seed $(SEED))
+
+# podman-compose does for podman what Docker has built in
+COMPOSE := $(VENV)/.compose
+$(COMPOSE): $(STAMP)
+	if command -v podman >/dev/null; then $(BIN)/pip install -q -e ".[compose]"; fi
+	touch $(COMPOSE)
+
+base-image: $(STAMP)
+	$(BIN)/python -m compose.images base
+
+images: $(STAMP)
+	$(BIN)/python -m compose.images $(if $(BASE),--base $(BASE))
+
+up: $(COMPOSE) images
+	$(BIN)/python -m compose.provision $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m compose up
+
+down: $(COMPOSE)
+	$(BIN)/python -m compose down
+
+reset: $(COMPOSE)
+	$(BIN)/python -m compose reset
+
+e2e: $(COMPOSE)
+	$(BIN)/python -m compose.e2e $(if $(BASE),--base $(BASE)) $(if $(DATA),--data $(DATA))
+
+lock: $(STAMP)
+	$(BIN)/python -m compose.lock
 
 clean:
 	rm -rf $(VENV) .venv-flower demo-run gallery build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -20,8 +20,9 @@ FILE = "datasite.toml"
 class DatasiteSettings(BaseSettings):
     """Every field can be set in `datasite.toml` or as an environment variable, e.g. WARDROUND_SYNC_SECONDS=5.
 
-    Values of `store_options` go to the object store as they are, e.g. `aws_access_key_id`; better given by environment
-    (WARDROUND_STORE_OPTIONS as JSON) than in a file.
+    Values of `store_options` go to the object store as they are, e.g. `aws_endpoint`. Keys belong into a file of
+    their own that only the agent can read: `keys_file` names it, and `ca_file` the certificate of a private authority
+    (see `datasites.wire.store_options`). From the environment the options come as JSON: WARDROUND_STORE_OPTIONS.
     """
 
     model_config = SettingsConfigDict(env_prefix="WARDROUND_", env_nested_delimiter="__", extra="forbid")

@@ -18,6 +18,7 @@ from datasites.wire.noted import finish_interrupted_fetch
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
+from datasites.wire.store_options import beside
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
 from researcher.private_rehearsal import rehearse_private
@@ -47,6 +48,7 @@ def connect(
     """Connects to the hospitals named in a federation file (TOML), making keys at the first call.
 
     home: a private folder for keys, pins and studies; `~/.wardround/EMAIL` when left out.
+    store_options: added to those of the file; there `keys_file` and `ca_file` are looked for beside the file itself.
     Asks each hospital to accept this researcher as a peer; `Federation.hospitals()` shows who has.
     """
     path = Path(federation)
@@ -57,7 +59,7 @@ def connect(
     except ValueError as error:
         raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
     address, hospitals = check_email(email), _hospitals(content, path)
-    options = {**content.get("store_options", {}), **(store_options or {})}
+    options = {**beside(path.resolve().parent, content.get("store_options", {})), **(store_options or {})}
     folder = Home(Path(home) if home else Path.home() / ".wardround" / address)
     folder.create()
     if not folder.keys.exists():

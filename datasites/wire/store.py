@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
+from datasites.wire.store_options import resolved
 from policies.errors import InvalidInput, Unavailable
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
@@ -54,7 +55,10 @@ def _plain_errors(doing: str) -> Iterator[None]:
 
 
 class Store:
-    """Bytes under names (see `keys`). All methods raise Unavailable when the store cannot be used."""
+    """Bytes under names (see `keys`). All methods raise Unavailable when the store cannot be used.
+
+    options: as obstore takes them, and those of `store_options`, which name files with keys and certificates.
+    """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
         if not url.startswith(_SCHEMES):
@@ -64,7 +68,7 @@ class Store:
             )
         self.url = url
         try:
-            self._store = _open(url, json.dumps(dict(options or {}), sort_keys=True))
+            self._store = _open(url, json.dumps(resolved(options or {}), sort_keys=True))
         except (BaseError, ValueError, TypeError, OSError) as error:
             raise InvalidInput(
                 f"The store could not be opened ({type(error).__name__}).", "Check its address and options."

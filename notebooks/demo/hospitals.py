@@ -31,13 +31,14 @@ class DemoFailed(Exception):
 
 @dataclass
 class Hospital:
-    """`table` is the private CSV file; it stays where it is."""
+    """`table` is the private CSV file; it stays where it is. `key` is the secret of its patients' pseudonyms."""
 
     label: str
     home: Path
     table: Path
     store: str
     agent: subprocess.Popen[bytes] | None = None
+    key: bytes = PSEUDONYM_KEY
 
     @property
     def email(self) -> str:
@@ -57,7 +58,7 @@ class Hospital:
 
     def create(self) -> None:
         self.command("init", "--email", self.email, "--store", self.store, "--name", self.label.title())
-        write_atomically(DatasiteHome(self.home).pseudonym_key, PSEUDONYM_KEY)
+        write_atomically(DatasiteHome(self.home).pseudonym_key, self.key)
         self.command("publish", "--table", str(self.table), "--dictionary", str(DICTIONARY))
 
     def start(self) -> None:

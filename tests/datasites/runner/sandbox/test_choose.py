@@ -7,6 +7,7 @@ import pytest
 from datasites.agent import Agent
 from datasites.datasite import Datasite
 from datasites.runner.sandbox import bubblewrap, landlock
+from datasites.runner.sandbox.bubblewrap import Bubblewrap
 from datasites.runner.sandbox.choose import default_sandbox
 from policies.errors import Unavailable
 
@@ -48,9 +49,9 @@ def test_an_agent_that_cannot_confine_studies_does_not_serve(machine, tmp_path: 
 
 def test_bubblewrap_that_is_missing_is_a_problem_in_words(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    bubblewrap.problem.cache_clear()
+    bubblewrap.tried.cache_clear()
     assert bubblewrap.problem().startswith("bubblewrap is not installed. Install")
-    bubblewrap.problem.cache_clear()
+    bubblewrap.tried.cache_clear()
 
 
 def test_bubblewrap_that_fails_is_a_problem_in_words(monkeypatch, tmp_path):
@@ -58,6 +59,29 @@ def test_bubblewrap_that_fails_is_a_problem_in_words(monkeypatch, tmp_path):
     fake.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    bubblewrap.problem.cache_clear()
+    bubblewrap.tried.cache_clear()
     assert "No permissions to create new namespace" in bubblewrap.problem()
-    bubblewrap.problem.cache_clear()
+    bubblewrap.tried.cache_clear()
+
+
+@pytest.mark.skipif(bool(bubblewrap.problem()), reason="no bubblewrap")
+def test_where_the_host_name_cannot_be_changed_bubblewrap_works_and_says_so(monkeypatch, tmp_path):
+    """As in a container: its filter of system calls refuses sethostname(2)."""
+    stingy = tmp_path / "bwrap"
+    refuses = "bwrap: Can't set hostname to study: Operation not permitted"
+    stingy.write_text(
+        f"""#!/bin/sh
+case " $* " in *" --hostname "*) echo "{refuses}" >&2; exit 1;; esac
+exec {bubblewrap.program()} "$@"
+"""
+    )
+    stingy.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    bubblewrap.tried.cache_clear()
+    try:
+        sandbox, why = bubblewrap.tried()
+    finally:
+        bubblewrap.tried.cache_clear()
+    assert not why
+    assert "host name" in sandbox.confines
+    assert "host name" not in Bubblewrap().confines

@@ -1,0 +1,1 @@
+"""The composed federation, tried as a whole: `make e2e`."""

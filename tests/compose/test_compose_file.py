@@ -1,0 +1,118 @@
+"""What compose.yaml promises a hospital, read from the file itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from compose import provision
+from compose.containers import FILE, SERVICES
+from compose.provision import HOSPITALS
+
+CONTENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
+SERVICE: dict[str, dict[str, Any]] = CONTENT["services"]
+
+
+def networks(service: str) -> set[str]:
+    return set(SERVICE[service]["networks"])
+
+
+def members(network: str) -> set[str]:
+    return {name for name in SERVICE if network in networks(name)}
+
+
+def test_the_services_are_those_that_the_commands_know() -> None:
+    assert set(SERVICE) == set(SERVICES)
+    assert {name: one["container_name"] for name, one in SERVICE.items()} == {n: f"wardround-{n}" for n in SERVICES}
+
+
+@pytest.mark.parametrize("hospital", HOSPITALS)
+def test_a_hospital_meets_the_store_and_nobody_else(hospital: str) -> None:
+    (own,) = networks(hospital)
+    assert members(own) == {hospital, "store"}
+    assert CONTENT["networks"][own] == {"internal": True}
+
+
+def test_no_port_is_published_but_the_notebooks_to_this_machine() -> None:
+    published = {name: one["ports"] for name, one in SERVICE.items() if "ports" in one}
+    assert set(published) == {"researcher"}
+    assert all(port.startswith("127.0.0.1:") for port in published["researcher"])
+    assert not any("expose" in one or "network_mode" in one for one in SERVICE.values())
+
+
+def test_only_the_researcher_has_a_way_out() -> None:
+    open_ones = {name for name, one in CONTENT["networks"].items() if not one.get("internal")}
+    assert {service for network in open_ones for service in members(network)} == {"researcher"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_is_confined(service: str) -> None:
+    one = SERVICE[service]
+    assert one["read_only"] is True
+    assert one["cap_drop"] == ["ALL"]
+    assert "cap_add" not in one
+    assert "privileged" not in one
+    assert "no-new-privileges" in one["security_opt"]
+    assert one["user"].startswith("${WARDROUND_UID:-10001}")
+    assert one["mem_limit"]
+    assert one["cpus"]
+    assert one["pids_limit"]
+    assert one["healthcheck"]["test"][-1] in ("datasite", "store", "researcher")
+    for mount in one["tmpfs"]:
+        assert "size=" in mount
+        assert "noexec,nosuid,nodev" in mount
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_only_a_named_volume_can_be_written(service: str) -> None:
+    for mount in SERVICE[service]["volumes"]:
+        source, _, rest = mount.partition(":")
+        assert source in CONTENT["volumes"] or rest.endswith(":ro")
+
+
+def test_the_system_paths_are_whole_for_hospitals_alone() -> None:
+    whole = {name for name, one in SERVICE.items() if any("SYSTEM_PATHS" in option for option in one["security_opt"])}
+    assert whole == set(HOSPITALS)
+
+
+def test_no_secret_is_in_the_environment(tmp_path: Path) -> None:
+    provision.provision(tmp_path)
+    text = FILE.read_text()
+    secrets = [
+        *(json.loads(path.read_text())["aws_secret_access_key"] for path in tmp_path.glob("keys/*.json")),
+        (tmp_path / "jupyter.token").read_text(),
+    ]
+    assert len(secrets) == 5
+    assert not any(secret in text for secret in secrets)
+    # and the file hands on no variable of whoever runs it, but the four that tell accounts, paths and ports
+    for one in SERVICE.values():
+        assert not any("${" in str(value) or value is None for value in one.get("environment", {}).values())
+        assert "env_file" not in one
+
+
+def test_every_secret_is_a_file_that_provisioning_makes_and_each_is_given_to_few(tmp_path: Path) -> None:
+    provision.provision(tmp_path)
+    for secret in CONTENT["secrets"].values():
+        assert (tmp_path / Path(secret["file"]).relative_to("local")).is_file()
+    given: dict[str, set[str]] = {}
+    for name, one in SERVICE.items():
+        for secret in one["secrets"]:
+            given.setdefault(secret if isinstance(secret, str) else secret["source"], set()).add(name)
+    assert given.pop("store_ca") == set(SERVICES)
+    assert all(len(services) == 1 for services in given.values())
+    for hospital in HOSPITALS:
+        assert given[f"{hospital}_keys"] == given[f"{hospital}_pseudonyms"] == {hospital}
+    assert not any("ca.key" in str(secret) for secret in CONTENT["secrets"].values())
+
+
+@pytest.mark.parametrize("hospital", HOSPITALS)
+def test_a_hospital_has_its_own_table_home_and_address(hospital: str) -> None:
+    one = SERVICE[hospital]
+    assert f"{hospital}-home:/var/lib/wardround" in one["volumes"]
+    assert f"./local/tables/{hospital}.csv:/data/table.csv:ro" in one["volumes"]
+    assert one["environment"]["WARDROUND_EMAIL"] == provision.email(hospital)
+    assert json.loads(one["environment"]["WARDROUND_STORE_OPTIONS"]) == provision.STORE
