@@ -32,7 +32,8 @@ demo = Path(os.environ["WARDROUND_DEMO"])
 federation = wr.connect(demo / "federation.toml", sys.argv[1], home=demo / "researcher")
 result = wr.Rounds(federation.submission(sys.argv[2]), wr.FedAvg()).result()
 rows = result.hospitals
-complete = bool(rows.groupby("round")["hospital"].nunique().eq(len(federation.emails)).all())
+everybody = rows.groupby("round")["hospital"].nunique().eq(len(federation.emails)).all()
+complete = bool(everybody and rows["problem"].fillna("").eq("").all())
 print(json.dumps({"auc": result.federated_auc, "rounds": result.round, "complete": complete}))
 """
 
