@@ -15,6 +15,7 @@ from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.audit.entry import Kind
 from datasites.audit.log import AuditLog
+from datasites.release.compressed import Unfit, without_residual
 from datasites.release.examine import Verdict
 from datasites.release.held import hold
 from datasites.release.layout import released_bytes
@@ -22,6 +23,7 @@ from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import Outcome, Task
 from datasites.state import NOT_THE_CODES, now
 from datasites.wire.arrays import Arrays
+from datasites.wire.compression import packed, read_state
 from datasites.wire.contract import array_problems
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import (
@@ -44,7 +46,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """`kept`: what the round leaves here for the next one."""
+    """`kept`: what the round leaves here for the next one; empty where that stays what it was."""
 
     plaintext: bytes
     outcome: str  # "released" or a reason's code
@@ -83,18 +85,22 @@ class RoundRunner:
         fitted = evaluated = None
         reason: Reason | None = None
         noise: float | None = None
+        leaving: Arrays = {}
+        left: Arrays = {}
         try:
             request, parameters = self._read(number, plaintext, in_order)
             self._admission.check(request.fit)
             kept = self._left_before(number)
             noise = self._spending.reserve(request, request_digest(plaintext))
             self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
-            evaluated = self._run("evaluate", number, parameters, kept) if request.evaluate else None
+            evaluated = self._run("evaluate", number, parameters, without_residual(kept)) if request.evaluate else None
             spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
             if request.fit:
-                fitted = self._trained(number, parameters, kept, spent, noise)
+                fitted = self._trained(number, parameters, without_residual(kept), spent, noise)
+                leaving, left = self._leaving(number, fitted, parameters, kept, noise)
         except RoundRefused as refused:
             reason, fitted, evaluated = refused.reason, None, None
+            leaving, left = {}, {}
             log.warning("study %s round %d: %s", self._study[:12], number, reason.text)
         seconds = time.monotonic() - started
         reply = RoundReply(
@@ -110,14 +116,12 @@ class RoundRunner:
             seconds=self._told(seconds, noise),
         )
         return Answer(
-            plaintext=encode_reply(
-                reply, fitted.parameters if fitted else None, evaluated.arrays if evaluated else None
-            ),
+            plaintext=encode_reply(reply, leaving, evaluated.arrays if evaluated else None),
             outcome=reason or "released",
             fit=bool(request and request.fit),
             evaluate=bool(request and request.evaluate),
             seconds=seconds,
-            kept=fitted.kept if fitted else {},
+            kept=left,
         )
 
     def _left_before(self, number: int) -> Arrays:
@@ -130,7 +134,8 @@ class RoundRunner:
 
     def _read(self, number: int, plaintext: bytes, in_order: bool) -> tuple[RoundRequest, Arrays]:
         try:
-            request, parameters = decode_request(plaintext)
+            request, message = decode_request(plaintext)
+            parameters = read_state(self._bench.manifest, message)
         except WardroundError:
             raise RoundRefused(Reason.BAD_MESSAGE) from None
         if (request.study, request.hospital, request.number) != (self._study, self._hospital, number):
@@ -158,6 +163,22 @@ class RoundRunner:
         if verdict.released is None:
             raise RoundRefused(verdict.reason or Reason.HOSPITAL)
         return verdict.released
+
+    def _leaving(
+        self, number: int, fitted: Outcome, parameters: Arrays, kept: Arrays, noise: float | None
+    ) -> tuple[Arrays, Arrays]:
+        """What of the gate's outcome is put into the answer, and what the round leaves here. Raises RoundRefused."""
+        if not self._bench.manifest.outputs.compression:
+            return fitted.parameters, fitted.kept
+        with self._failures(number):
+            try:
+                small = self._bench.compress(fitted.parameters, parameters, kept, noise)
+            except Unfit as problem:
+                log.warning("study %s round %d: %s", self._study[:12], number, problem)
+                raise RoundRefused(problem.reason) from None
+        # where training left nothing new, its next round is given what this one was
+        left = {**(fitted.kept or without_residual(kept)), **small.residual}
+        return packed(small.blob), left if left.keys() == self._bench.manifest.outputs.stays.keys() else {}
 
     def _run(
         self, task: Task, number: int, parameters: Arrays, kept: Arrays, spent: int = 0, noise: float | None = None

@@ -42,7 +42,7 @@ def request_of(
         rounds=manifest.rounds if rounds is None else rounds,
         seconds_per_round=manifest.seconds_per_round,
         max_bytes=outputs.max_bytes,
-        kept_bytes=outputs.kept_bytes,
+        kept_bytes=outputs.stays_bytes,
         fit_metrics=outputs.fit_metrics,
         evaluate_metrics=outputs.evaluate_metrics,
         evaluate_arrays={name: spec.shape for name, spec in outputs.evaluate_arrays.items()},

@@ -182,6 +182,7 @@ def _outputs(packet: Packet) -> Iterator[Block]:
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
             ("Metrics of the test", ", ".join(outputs.evaluate_metrics) or "none"),
             ("Also", _counted(m, policy)),
+            *_compressed(m),
         ]
     )
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]
@@ -189,8 +190,16 @@ def _outputs(packet: Packet) -> Iterator[Block]:
     yield Paragraph("Whatever differs from this in name, shape or type stays here.", "quiet")
     for told in kept(m):
         yield Paragraph(told)
+    if outputs.kept:
         stay = [(name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for name, spec in outputs.kept.items()]
         yield _table(("Kept here", "Shape", "Type", "Bytes"), stay)
+
+
+def _compressed(m: Manifest) -> list[tuple[str, str]]:
+    if not (pipeline := m.outputs.pipeline):
+        return []
+    most = f"at most {m.outputs.parameter_bytes:,} bytes"
+    return [("The model is compressed", f"{pipeline.words}; {most}. This hospital's own program does it, last of all.")]
 
 
 def _of_test(m: Manifest, policy: Policy | None, name: str) -> str:

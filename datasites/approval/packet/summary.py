@@ -66,6 +66,22 @@ def _leaves(m: Manifest) -> str:
 
 def kept(m: Manifest) -> list[str]:
     """What stays at the hospital between rounds; empty where nothing does."""
+    return [*_kept_by_code(m), *_left_out(m)]
+
+
+def _left_out(m: Manifest) -> list[str]:
+    residual = m.outputs.residual
+    if not residual:
+        return []
+    numbers = sum(_size(spec.shape) for spec in residual.values())
+    return [
+        f"What compression leaves out of a model that this hospital has let out stays here ({counted(numbers, 'number')}, "
+        f"{sum(spec.nbytes for spec in residual.values()):,} bytes) and is added to the next one, within the same limits. "
+        f"It is removed when the study ends."
+    ]
+
+
+def _kept_by_code(m: Manifest) -> list[str]:
     if not m.outputs.kept:
         return []
     numbers = sum(_size(spec.shape) for spec in m.outputs.kept.values())

@@ -26,7 +26,7 @@ class Integers:
 
     @property
     def _levels(self) -> int:
-        return 2 ** (self.bits - 1) - 1
+        return (1 << (self.bits - 1)) - 1
 
     def encode(self, values: Vector, dtype: np.dtype[Any]) -> bytes:
         step = float(np.abs(values).max(initial=0.0)) / self._levels

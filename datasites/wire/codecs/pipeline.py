@@ -42,7 +42,7 @@ _FORM = re.compile(
     r"(?P<delta>delta\+)?(?P<feedback>feedback\+)?(?P<topk>topk\((?P<fraction>0?\.[0-9]{1,6}|1|1\.0)\)\+)?"
     rf"(?P<rounding>(?:{'|'.join(_ROUNDINGS)})\+)?(?P<zstd>zstd\+)?"
 )
-_EXAMPLE = "Write for instance delta+topk(0.01)+int8+zstd or int8+zstd: the parts in this order, see docs/compression.md."
+_EXAMPLE = "Write for instance delta+topk(0.01)+int8+zstd or int8+zstd, in this order: see docs/compression.md."
 
 
 @dataclass(frozen=True)

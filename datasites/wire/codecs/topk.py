@@ -1,7 +1,8 @@
-"""The largest numbers of each array alone: Aji and Heafield (2017), Sparse Communication for Distributed Gradient Descent.
+"""The largest numbers of each array: Aji and Heafield (2017), Sparse Communication for Distributed Gradient Descent.
 
 Where they stand is told by the gaps between them, one byte each: a byte of 255 says that the gap goes on. At 1% a place
-so costs 8.7 bits, against 8.1 of the best possible code and 32 of plain indices. Where gaps are long, two bytes are used.
+so costs 8.7 bits, against 8.1 of the best possible code and 32 of plain indices. Where gaps are long, two bytes are
+used.
 """
 
 from __future__ import annotations

@@ -70,6 +70,7 @@ OTHER: dict[str, Any] = {
     "seconds_per_round": 61,
     "outputs": {**fields()["outputs"], "fit_metrics": []},
     "repetition": 2,
+    "state_compression": "int8+zstd",
     "rehearsal": {"sandbox": "bubblewrap", "twins": [TWIN]},
 }
 

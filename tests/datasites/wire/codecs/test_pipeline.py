@@ -115,8 +115,7 @@ def test_damaged_bytes_are_refused_or_read_as_the_contract_has_it_and_nothing_el
     bad = bytes(blob[:cut] if cut < 0 else blob + bytes(cut))
     try:
         vectors, others = pipeline.unpack(bad, shapes)
-    except InvalidInput as problem:
-        assert "damaged" in str(problem) or "cannot be compressed" in str(problem)
+    except InvalidInput:
         return
     assert vectors["w"].shape == (400,)
     assert np.isfinite(vectors["w"]).all()
