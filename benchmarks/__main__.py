@@ -13,6 +13,7 @@ ALL = (
     "admission",
     "ledger_error",
     "algorithms",
+    "codecs",
     "free_riders",
 )
 

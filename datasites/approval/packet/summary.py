@@ -75,9 +75,9 @@ def _left_out(m: Manifest) -> list[str]:
         return []
     numbers = sum(_size(spec.shape) for spec in residual.values())
     return [
-        f"What compression leaves out of a model that this hospital has let out stays here ({counted(numbers, 'number')}, "
-        f"{sum(spec.nbytes for spec in residual.values()):,} bytes) and is added to the next one, within the same limits. "
-        f"It is removed when the study ends."
+        f"What compression leaves out of a model stays at this hospital ({counted(numbers, 'number')}, "
+        f"{sum(spec.nbytes for spec in residual.values()):,} bytes) and is added to the next one, within the same "
+        f"limits. It is removed when the study ends."
     ]
 
 

@@ -115,6 +115,7 @@ class Ward:
         self.kept = Kept(self.bench.folder, self.state, self.manifest)
         self._runner = RoundRunner(self.bench, admission, spending, self.kept, EMAIL, self.state.audit, lambda: False)
         self._number = 0
+        self.sent = {"w": np.zeros(4, np.float32), "ids": np.zeros(8, np.int64), "act": np.asarray(0)}
 
     def policy(self, text: str) -> None:
         PolicyBook(self.home).put("stays", text)
@@ -124,7 +125,7 @@ class Ward:
         self._number += 1
         study = self.manifest.digest
         request = RoundRequest(study=study, number=self._number, hospital=EMAIL, evaluate=evaluate, fit=fit)
-        state = {"w": np.zeros(4, np.float32), "ids": np.zeros(8, np.int64), "act": np.asarray(act)}
+        state = {**self.sent, "act": np.asarray(act)} if "act" in self.sent else self.sent
         answer = self._runner.answer(self._number, encode_request(request, state), in_order=True)
         row = AnsweredRound(
             number=self._number,
