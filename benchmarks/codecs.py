@@ -4,7 +4,7 @@
 
 The demo's study with FedAvg, as in `benchmarks.algorithms`: `fit` and `evaluate` at each hospital in this process, the
 hospital's own compression (`datasites.release.compressed`, with its error feedback) and the researcher's reading of it.
-Prints a RESULT of one JSON for each compression: `update_bytes`, what a hospital's model is on the wire in a round (mean
+Prints a RESULT of one JSON for each compression: `update_bytes`, what a model is on the wire in a round (mean
 over rounds, hospitals and seeds; the message around it is not counted), `times_smaller` than the model as it is, the
 same for the state that is sent to a hospital, `mean_auc` over hospitals' test patients after the last round with its
 difference from no compression, seed by seed, and milliseconds to compress and to read one update. Makes
@@ -81,7 +81,8 @@ def _run(job: tuple[int, str]) -> Run:
     config = {"seed": seed, "split_seed": SPLIT_SEED, "local_epochs": 1000, "max_batches": STEPS}
     problem = Problem(_study[0], _tables(SPLIT, seed), config)
     state: Arrays = problem.study.initialize({**config, "round": 0})
-    manifest, kept, run = _manifest(state, *BOTH[name]), dict.fromkeys(problem.tables, {}), Run(0.0)
+    kept: dict[str, Arrays] = {hospital: {} for hospital in problem.tables}
+    manifest, run = _manifest(state, *BOTH[name]), Run(0.0)
     for number in range(1, ROUNDS + 1):
         message, sent = send_state(manifest, state)
         assert nbytes(read_state(manifest, message)) == nbytes(sent)
