@@ -17,6 +17,7 @@ from researcher.journal import Checkpoint
 from researcher.participation import ApprovedStudy, Members
 from researcher.progress import bar
 from researcher.result import Result
+from researcher.secagg.summed import of_sums
 from researcher.strategies import Aggregation, FedAvg, Strategy, Update
 from researcher.strategies.base import described, identity
 
@@ -62,7 +63,6 @@ class Rounds:
             raise InvalidInput("deadline must be above 0; min_hospitals, enough and sample must be at least 1.")
         if min_hospitals and min_hospitals > min(enough or min_hospitals, sample or min_hospitals):
             raise InvalidInput("No round could have min_hospitals answers.", "Raise enough and sample to it.")
-        self.submission = submission
         self.strategy: Strategy = strategy or FedAvg()
         needed = self.strategy.min_updates
         if needed > min(enough or needed, sample or needed):
@@ -70,6 +70,8 @@ class Rounds:
                 f"No round could have the {needed} answers that {self.strategy.name} needs.",
                 "Raise enough and sample to it.",
             )
+        single = {"min_hospitals": min_hospitals, "enough": enough, "sample": sample, "observer": observer}
+        self.submission = submission = of_sums(submission, self.strategy, single)
         self._identity = identity(self.strategy)
         self._wanted = min_hospitals
         self._deadline, self._enough, self._sample, self._seed = deadline, enough, sample, seed

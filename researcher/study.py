@@ -32,6 +32,8 @@ class Study:
     config: JSON values for the code. It is approved with the code and cannot be changed from round to round.
     compression: how models come back from hospitals, for instance "delta+feedback+topk(0.01)+int8+zstd";
     state_compression: how they are sent there, for instance "int8+zstd". See docs/compression.md; empty: as they are.
+    secure_aggregation: hospitals show only the sum of their results; or its terms, for instance {"limit": 64,
+    "most_examples": 100_000}. See docs/secure-aggregation.md.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Study:
     repetition: int = 1
     compression: str = ""
     state_compression: str = ""
+    secure_aggregation: bool | Mapping[str, float] = False
 
     def files(self) -> dict[str, bytes]:
         """The code's bytes by path. Raises InvalidInput for what a data owner could not read."""

@@ -41,7 +41,7 @@ def request_of(
         tier=manifest.tier,
         rounds=manifest.rounds if rounds is None else rounds,
         seconds_per_round=manifest.seconds_per_round,
-        max_bytes=outputs.max_bytes,
+        max_bytes=manifest.max_bytes,
         kept_bytes=outputs.stays_bytes,
         fit_metrics=outputs.fit_metrics,
         evaluate_metrics=outputs.evaluate_metrics,

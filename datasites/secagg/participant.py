@@ -25,7 +25,7 @@ from policies.errors import Refused
 
 
 class _Stage(IntEnum):
-    BEGUN, KEYS, SHARES, MASKED, AGREED, OVER = range(6)
+    BEGUN, KEYS, SHARES, RECEIVED, MASKED, AGREED, OVER = range(7)
 
 
 @dataclass(frozen=True)
@@ -105,20 +105,22 @@ class Participant:
             sealed[name] = seal(peer.channel, b"".join(both), self._scope, self._me, name)
         return sealed
 
-    def masked(self, numbers: Ring, sealed: Mapping[str, bytes]) -> Ring:
-        """Step 2: the numbers under all masks, from the shares that peers sealed for this hospital.
-
-        Peers that sent none have left before anything was added. numbers: not changed.
-        """
-        with self._step(_Stage.MASKED):
+    def receive(self, sealed: Mapping[str, bytes]) -> None:
+        """Step 2, before anything is worked out: the shares that peers sealed for this hospital. Peers that sent none
+        have left before anything was added."""
+        with self._step(_Stage.RECEIVED):
             if not sealed.keys() <= self._peers.keys() - {self._me}:
                 raise Refused("Shares come from a hospital that had sent no keys.")
             self._in = frozenset({*sealed, self._me})
             self._enough(self._in)
             for name, share in sealed.items():
                 self._take(name, share)
+
+    def masked(self, numbers: Ring) -> Ring:
+        """Step 2: the numbers under all masks. numbers: not changed."""
+        with self._step(_Stage.MASKED):
             total = numbers.copy()
-            for name in sorted(sealed):
+            for name in sorted(self._in - {self._me}):
                 theirs = bytes.fromhex(self._peers[name].keys.for_masks)
                 seed = agreed(self._for_masks, theirs, "pair", self._scope, self._me, name)
                 add_mask(total, seed, sign_of(self._me, name))

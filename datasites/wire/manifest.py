@@ -18,6 +18,7 @@ from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.codecs import Pipeline
 from datasites.wire.codecs.base import Shape
 from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.secagg.terms import SecureAggregation
 from datasites.wire.statistics import STATISTICS, Statistics
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
@@ -118,6 +119,12 @@ class OutputContract(Frozen):
         return self.parameter_bytes + arrays + 8 * (len(self.fit_metrics) + len(self.evaluate_metrics) + 2)
 
     @property
+    def numbers(self) -> int:
+        """How many a secure sum has (see `secagg.numbers`)."""
+        arrays = (*self.parameters.values(), *self.evaluate_arrays.values())
+        return 2 + sum(math.prod(spec.shape) for spec in arrays) + 2 * len(self.fit_metrics + self.evaluate_metrics)
+
+    @property
     def kept_bytes(self) -> int:
         """Payload of what the code leaves at the hospital for its next round."""
         return sum(spec.nbytes for spec in self.kept.values())
@@ -188,6 +195,7 @@ class Manifest(Frozen):
     repetition: the very same work may be asked for again, as number 2, 3, ...; `first` is what they have in common.
     state_compression: how the global state is coded on its way to hospitals; empty: as it is. What they are sent is
     then what can be read of it, at both ends.
+    secure_aggregation: who adds up what leaves; nobody then sees what one hospital adds.
     """
 
     version: Literal[1] = 1
@@ -208,6 +216,7 @@ class Manifest(Frozen):
     repetition: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     rehearsal: RehearsalReport | None = None
     state_compression: str = ""
+    secure_aggregation: SecureAggregation | None = None
 
     @model_validator(mode="after")
     def _of_its_tier(self) -> Self:
@@ -245,9 +254,28 @@ class Manifest(Frozen):
 
     def canonical(self) -> bytes:
         content = self.model_dump(mode="json")
-        if not self.state_compression:  # as before there was the field
-            del content["state_compression"]
+        for name in ("state_compression", "secure_aggregation"):
+            if not content[name]:  # as before there was the field
+                del content[name]
         return canonical_json(content)
+
+    @model_validator(mode="after")
+    def _can_be_added(self) -> Self:
+        if self.secure_aggregation is None:
+            return self
+        if self.outputs.compression:
+            raise ValueError("numbers of a secure sum are masked and cannot be compressed: leave out compression")
+        if self.statistics is not None:
+            raise ValueError("a secure sum is of models and score histograms, not of private statistics")
+        floats = [name for name, spec in self.outputs.evaluate_arrays.items() if spec.dtype.startswith("float")]
+        if floats:
+            raise ValueError(f"arrays of a test must be counts to be added up: {', '.join(floats)}")
+        return self
+
+    @property
+    def max_bytes(self) -> int:
+        """Worst-case payload of one round."""
+        return 8 * self.outputs.numbers if self.secure_aggregation else self.outputs.max_bytes
 
     @property
     def asked(self) -> Training | Statistics | None:

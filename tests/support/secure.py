@@ -59,7 +59,8 @@ class Sum:
 
     def numbers(self, numbers: Mapping[str, Ring]) -> None:
         for name in self._there("numbers"):
-            self.masked[name] = self.at[name].masked(numbers[name], self.collector.shares_for(name))
+            self.at[name].receive(self.collector.shares_for(name))
+            self.masked[name] = self.at[name].masked(numbers[name])
             self.collector.add_numbers(name, self.masked[name])
 
     def agree(self) -> None:

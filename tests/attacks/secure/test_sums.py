@@ -277,7 +277,7 @@ def test_shares_of_others_or_of_earlier_sums_are_refused_and_nothing_is_masked_b
         at = Sum(people, terms_of(people), first=2)
         at.until("numbers", {})
         with pytest.raises(Refused, match="not from them"):
-            at.at[me].masked(drawn(people)[me], bad)
+            at.at[me].receive(bad)
         with pytest.raises(Refused):
             at.at[me].agree(names(people))
 
@@ -287,9 +287,10 @@ def test_a_sum_of_too_few_is_never_masked_nor_agreed_on(people: People, one: Sum
     me, other, *_ = names(people)
     few = dict(list(one.collector.shares_for(me).items())[:2])
     with pytest.raises(Refused, match="3 hospitals are left"):
-        one.at[me].masked(drawn(people)[me], few)
+        one.at[me].receive(few)
     at = one.at[other]
-    at.masked(drawn(people)[other], one.collector.shares_for(other))
+    at.receive(one.collector.shares_for(other))
+    at.masked(drawn(people)[other])
     with pytest.raises(Refused, match="3 hospitals are left"):
         at.agree(names(people)[:3])
 
