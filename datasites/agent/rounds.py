@@ -135,7 +135,8 @@ class RoundRunner:
     def _added(self, sums: SecureSums, number: int, plaintext: bytes, in_order: bool) -> Answer:
         """The answer to one step of a secure sum; only that of the numbers runs anything."""
         started, digest = time.monotonic(), request_digest(plaintext)
-        worked, arrays = _Worked(), {}
+        worked = _Worked()
+        arrays: Arrays = {}
         adds: RoundRequest | None = None
         reply = SecureReply(study=self._study, number=number, hospital=self._hospital, request=digest)
 

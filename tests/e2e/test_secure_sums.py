@@ -89,7 +89,7 @@ def test_the_sum_is_fedavg_and_all_that_anybody_sees(ward: World, tmp_path: Path
         with pytest.raises(wr.InvalidInput, match=says):
             wr.Rounds(study, **wrong)
     with pytest.raises(wr.InvalidInput, match="only their sum"):
-        wr.AsyncRounds(study)
+        wr.AsyncRounds(study, buffer=2)
 
     result = wr.Rounds(study, deadline=PATIENCE).run()
     state = {"w": np.linspace(-1, 1, 50, dtype=np.float32)}

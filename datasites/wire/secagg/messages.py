@@ -1,7 +1,7 @@
 """The messages of a secure sum between the researcher and one hospital: five steps, each one message and its answer.
 
-What hospitals say to each other is in them, signed or sealed for its reader; the researcher passes it on. Numbers are the
-messages' arrays: the global state with the step `numbers`, the masked numbers with its answer.
+What hospitals say to each other is in them, signed or sealed for its reader; the researcher passes it on. Numbers are
+the messages' arrays: the global state with the step `numbers`, the masked numbers with its answer.
 """
 
 from __future__ import annotations
