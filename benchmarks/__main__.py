@@ -14,6 +14,7 @@ ALL = (
     "ledger_error",
     "algorithms",
     "codecs",
+    "secure_aggregation",
     "free_riders",
 )
 

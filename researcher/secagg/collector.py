@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from datasites.wire.identity import PublicIdentity
 from datasites.wire.secagg import shamir
 from datasites.wire.secagg.masks import Ring, add_mask, agreed, own_seed, public_of, sign_of
 from datasites.wire.secagg.statements import SignedKeys, scope_of, survivors_verified
@@ -25,6 +26,7 @@ class Collector:
     def __init__(self, terms: SecureAggregation, study: str, first: int) -> None:
         self._terms, self._scope = terms, scope_of(study, first, terms)
         self._keys: dict[str, SignedKeys] = {}
+        self._public: dict[str, PublicIdentity] = {}
         self._sealed: dict[str, dict[str, bytes]] = {}  # by sender and recipient
         self._total: Ring | None = None
         self._added: list[str] = []
@@ -33,10 +35,10 @@ class Collector:
         self._of_keys: dict[str, dict[int, bytes]] = {}
 
     def add_keys(self, hospital: str, keys: SignedKeys) -> None:
-        keys.verified(self._terms, self._scope)
+        public = keys.verified(self._terms, self._scope)
         if keys.keys.hospital != hospital:
             raise Refused(f"{hospital} sent the keys of another hospital.")
-        self._keys[hospital] = keys
+        self._keys[hospital], self._public[hospital] = keys, public
 
     def roster(self) -> list[SignedKeys]:
         """For all who sent keys."""
@@ -77,8 +79,7 @@ class Collector:
         return sorted(self._added)
 
     def add_signature(self, hospital: str, signature: str) -> None:
-        public = self._keys[hospital].verified(self._terms, self._scope)
-        if not survivors_verified(public, self._scope, self._added, signature):
+        if not survivors_verified(self._public[hospital], self._scope, self._added, signature):
             raise Refused(f"{hospital} did not sign the list of hospitals in the sum.")
         self._signatures[hospital] = signature
 
