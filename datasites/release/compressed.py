@@ -56,7 +56,8 @@ def compressed(came: Arrays, sent: Arrays, kept: Arrays, contract: OutputContrac
         raise Unfit(Reason.CONTRACT, problem.message) from None
     share = 1.0
     for _ in range(_TRIES):
-        blob = pipeline.pack({name: share * vector for name, vector in wanted.items()}, came)
+        shorter = {n: share * vector if pipeline.changes(n) else vector for n, vector in wanted.items()}
+        blob = pipeline.pack(shorter, came)
         read, whole = pipeline.unpack(blob, contract.shapes)
         arrays = pipeline.restored(read, whole, sent, contract.shapes)
         norm = update_norm(arrays, sent) if most is not None else 0.0
@@ -84,5 +85,6 @@ def _with_residual(vectors: Vectors, kept: Arrays) -> Vectors:
 
 def _residual(wanted: Vectors, read: Vectors, contract: OutputContract) -> Arrays:
     most = float(np.finfo(np.float32).max)
-    rest = {name: np.clip(wanted[name] - read[name], -most, most).astype(np.float32) for name in wanted}
+    names = [name.removeprefix(RESIDUAL) for name in contract.residual]
+    rest = {name: np.clip(wanted[name] - read[name], -most, most).astype(np.float32) for name in names}
     return {RESIDUAL + name: array.reshape(contract.parameters[name].shape) for name, array in rest.items()}

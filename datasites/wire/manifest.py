@@ -107,10 +107,11 @@ class OutputContract(Frozen):
     @property
     def residual(self) -> dict[str, ArraySpec]:
         """What error feedback keeps at the hospital: of each array what compression has left out so far."""
-        if not (self.pipeline and self.pipeline.feedback):
+        if (pipeline := self.pipeline) is None or not pipeline.feedback:
             return {}
-        floats = [(name, spec) for name, spec in self.parameters.items() if spec.dtype.startswith("float")]
-        return {RESIDUAL + name: ArraySpec(shape=spec.shape, dtype="float32") for name, spec in floats}
+        told = {name: spec for name, spec in self.parameters.items() if pipeline.changes(name)}
+        floats = {name: spec.shape for name, spec in told.items() if spec.dtype.startswith("float")}
+        return {RESIDUAL + name: ArraySpec(shape=shape, dtype="float32") for name, shape in floats.items()}
 
     @property
     def max_bytes(self) -> int:

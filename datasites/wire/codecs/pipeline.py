@@ -10,14 +10,17 @@ From left to right, each part at most once, each but one of the roundings may be
 | half, int8, int4, sign | numbers of 16, 8, 4 bits; or their signs alone, with one size for each array |
 | zstd | entropy coding of what is left |
 
-Arrays of whole numbers travel as they are. Everything is a function of the numbers alone, without chance, and reading
-back is the same function at both ends, to the bit: a hospital knows exactly what the researcher will read.
+Arrays of whole numbers travel as they are. BatchNorm's running means and variances travel as themselves, not as
+changes, in half precision unless all else is as it is, and without feedback.
+
+Everything is a function of the numbers alone, without chance, and reading back is the same function at both ends, to
+the bit: a hospital knows exactly what the researcher will read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 
 from datasites.wire.codecs import zstd
 from datasites.wire.codecs.base import DAMAGED, MOST, Codec, Reader, Shape, Shapes, Vector
+from datasites.wire.codecs.buffers import is_buffer
 from datasites.wire.codecs.half import Half
 from datasites.wire.codecs.integers import Integers
 from datasites.wire.codecs.padding import padded
@@ -74,6 +78,13 @@ class Pipeline:
             raise InvalidInput(f"{text!r}: feedback, topk and sign are for changes of a model.", f"Use delta+{text}.")
         return pipeline
 
+    def changes(self, name: str) -> bool:
+        """Whether what travels of an array is its change."""
+        return self.delta and not is_buffer(name)
+
+    def _codec_of(self, name: str) -> Codec:
+        return _ROUNDINGS["half"] if is_buffer(name) and not isinstance(self.codec, Raw) else self.codec
+
     @property
     def words(self) -> str:
         """For a data owner."""
@@ -97,7 +108,7 @@ class Pipeline:
                 continue
             with np.errstate(over="ignore", invalid="ignore"):
                 vector = array.astype(np.float64).ravel()
-                vectors[name] = vector - sent[name].astype(np.float64).ravel() if self.delta else vector
+                vectors[name] = vector - sent[name].astype(np.float64).ravel() if self.changes(name) else vector
         check_finite(vectors)
         return vectors
 
@@ -107,7 +118,7 @@ class Pipeline:
         for name, vector in vectors.items():
             spec = shapes[name]
             most = float(np.finfo(spec.dtype).max)
-            after = vector + sent[name].astype(np.float64).ravel() if self.delta else vector
+            after = vector + sent[name].astype(np.float64).ravel() if self.changes(name) else vector
             arrays[name] = np.clip(after, -most, most).astype(spec.dtype).reshape(spec.shape)
         return arrays
 
@@ -115,7 +126,7 @@ class Pipeline:
         """vectors: as from `moved`. Of `arrays` those of whole numbers are packed as they are."""
         check_finite(vectors)
         parts = [
-            self.codec.encode(vectors[name], array.dtype) if array.dtype.kind == "f" else array.tobytes()
+            self._codec_of(name).encode(vectors[name], array.dtype) if array.dtype.kind == "f" else array.tobytes()
             for name, array in sorted(arrays.items())
         ]
         blob = b"".join(parts)
@@ -130,7 +141,7 @@ class Pipeline:
         whole: Arrays = {}
         for name, spec in sorted(shapes.items()):
             if spec.dtype.kind == "f":
-                vectors[name] = self.codec.decode(inner, spec.size, spec.dtype)
+                vectors[name] = self._codec_of(name).decode(inner, spec.size, spec.dtype)
             else:
                 whole[name] = _whole(inner, spec)
         if self.entropy and inner.left:
@@ -148,10 +159,10 @@ class Pipeline:
 
     def _plain_bytes(self, shapes: Shapes) -> int:
         return sum(
-            self.codec.most_bytes(spec.size, spec.dtype.itemsize)
+            self._codec_of(name).most_bytes(spec.size, spec.dtype.itemsize)
             if spec.dtype.kind == "f"
             else spec.size * spec.dtype.itemsize
-            for spec in shapes.values()
+            for name, spec in shapes.items()
         )
 
 
@@ -167,11 +178,6 @@ def check_finite(vectors: Vectors) -> None:
 
 def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Shape]:
     return {name: Shape(array.shape, array.dtype) for name, array in arrays.items()}
-
-
-def floats(names: Iterable[tuple[str, Shape]]) -> list[str]:
-    """Which of the arrays hold floating-point numbers."""
-    return sorted(name for name, spec in names if spec.dtype.kind == "f")
 
 
 def _whole(reader: Reader, spec: Shape) -> NDArray[Any]:
