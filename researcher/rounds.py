@@ -17,7 +17,7 @@ from researcher.journal import Checkpoint
 from researcher.participation import ApprovedStudy, Members
 from researcher.progress import bar
 from researcher.result import Result
-from researcher.secagg.summed import of_sums
+from researcher.secagg.summed import of_sums, refuse_single
 from researcher.strategies import Aggregation, FedAvg, Strategy, Update
 from researcher.strategies.base import described, identity
 
@@ -70,6 +70,8 @@ class Rounds:
                 f"No round could have the {needed} answers that {self.strategy.name} needs.",
                 "Raise enough and sample to it.",
             )
+        if type(self) is not Rounds:  # another topology, which moves models of single hospitals
+            refuse_single(submission.manifest)
         single = {"min_hospitals": min_hospitals, "enough": enough, "sample": sample, "observer": observer}
         self.submission = submission = of_sums(submission, self.strategy, single)
         self._identity = identity(self.strategy)

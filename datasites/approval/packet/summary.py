@@ -68,10 +68,11 @@ def _summed(m: Manifest) -> list[str]:
     terms = m.secure_aggregation
     if terms is None:
         return []
+    helpers = 2 * terms.threshold - len(terms.hospitals)
+    trust = "none of these hospitals helps" if helpers == 1 else f"fewer than {helpers} of these hospitals help"
     return [
         f"It would leave masked, so that only the sum over at least {terms.threshold} of {len(terms.hospitals)} named "
-        f"hospitals can be read, by the researcher or anybody; that holds while fewer than "
-        f"{2 * terms.threshold - len(terms.hospitals)} of these hospitals help a researcher who cheats."
+        f"hospitals can be read, by the researcher or anybody; that holds while {trust} a researcher who cheats."
     ]
 
 
