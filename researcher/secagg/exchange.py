@@ -22,7 +22,7 @@ from researcher.secagg.collector import Collector
 from researcher.secagg.post import Post
 
 SUM = "sum@hospitals.secure"
-_PATIENCE = 30.0  # seconds for a step that runs nothing
+_PATIENCE = 60.0  # seconds for a step that runs nothing
 Take = Callable[[str, SecureReply, Arrays], None]
 
 

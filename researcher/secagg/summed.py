@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from datasites.wire.manifest import Manifest
@@ -30,6 +30,8 @@ class Submitted(Protocol):
     federation: Federation
 
     def participants(self) -> list[str]: ...
+
+    def joined(self) -> list[str]: ...
 
     def noise(self) -> list[str]: ...
 
@@ -69,11 +71,12 @@ class Summed:
         self._submission, self._terms = submission, terms
         self.manifest: Manifest = submission.manifest
         self.journal: Journal = submission.journal
+        self._approved: set[str] = set()
 
     def participants(self) -> list[str]:
         """The sum, where enough hospitals have approved."""
-        approved = self._hospitals(self._submission.participants())
-        return [SUM] if len(approved) >= self._terms.threshold else []
+        self._approved = set(self._submission.participants())
+        return [SUM] if len(self._named()) >= self._terms.threshold else []
 
     def noise(self) -> list[str]:
         return self._submission.noise()
@@ -87,8 +90,9 @@ class Summed:
     def exchange(self) -> Exchange:
         federation = self._submission.federation
         post = Post(self.manifest, federation.identity, federation.peers, federation.store)
-        present = lambda: self._hospitals(self._submission.participants())  # noqa: E731
-        return SumExchange(self.manifest, self._terms, post, present, self.label)
+        return SumExchange(self.manifest, self._terms, post, self._named, self.label)
 
-    def _hospitals(self, approved: Iterable[str]) -> list[str]:
-        return sorted(set(approved) & self._terms.hospitals.keys())
+    def _named(self) -> list[str]:
+        """Hospitals of the terms that have approved, with those that have meanwhile."""
+        self._approved.update(self._submission.joined())
+        return sorted(self._approved & self._terms.hospitals.keys())
