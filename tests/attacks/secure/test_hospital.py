@@ -1,4 +1,4 @@
-"""A hospital's own rounds as secure sums: gate and policy hold before anything is masked, and steps keep their order."""
+"""A hospital's own rounds as secure sums: gate and policy hold before anything is masked; steps keep their order."""
 
 from __future__ import annotations
 
