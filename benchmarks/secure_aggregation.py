@@ -3,10 +3,10 @@
     python -m benchmarks secure_aggregation       # LARGE=0 leaves the 25 million parameters out
 
 All hospitals and their researcher in this process, one after another, with their real keys and signatures; the store
-and the training are left out. Prints a RESULT of one JSON for each size: seconds of the processor, of one hospital (mean) in each step,
-of the researcher with nobody gone and with a third of the hospitals gone after the shares were dealt, bytes that one
-hospital sends and is sent besides the state, and the bytes of a model as it is; `error`: the largest difference of a
-mean from that of float64, `peak_gigabytes`: of this process.
+and the training are left out. Prints a RESULT of one JSON for each size: the processor's seconds of one hospital (mean)
+in each step, of the researcher with nobody gone and with a third of the hospitals gone after the shares were dealt,
+bytes that one hospital sends and is sent besides the state, and the bytes of a model as it is; `error`: the largest
+difference of a mean from that of float64, `peak_gigabytes`: of this process.
 """
 
 from __future__ import annotations
