@@ -34,7 +34,7 @@ from datasites.wire.contract import describe_arrays
 from datasites.wire.manifest import CodeFile, Manifest, OutputContract
 from researcher.strategies import FedAvg, Update
 
-SEEDS, ROUNDS, SPLIT = 3, 8, "3 hospitals"
+SEEDS, ROUNDS, SPLIT = 3, 20, "3 hospitals"
 BOTH = {  # name: (to the researcher, to the hospitals)
     "as it is": ("", ""),
     "zstd": ("delta+zstd", ""),
