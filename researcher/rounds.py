@@ -44,6 +44,7 @@ class Rounds:
     sample: how many hospitals train in each round, drawn by `seed` (all, when left out); all evaluate the last state.
     evaluate: whether hospitals also evaluate each state on their own test patients.
     observer: looks at every update, for instance a `Watch` for free-riders.
+    Of a study with secure_aggregation there is one participant, the sum of all hospitals: averages can be had of it.
     What another topology does otherwise (see researcher/topology) it says in the methods under "the star's own".
     """
 

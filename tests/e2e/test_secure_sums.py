@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 import researcher as wr
 from datasites.wire import keys
 from datasites.wire.secagg.messages import SecureRequest, decode_secure_reply
-from policies.errors import Refused
 from researcher.rehearsal import rehearse
 from researcher.secagg.post import Post
 from tests.support.federation import PATIENCE, POLICY, Hospital, World, wait_for
@@ -165,15 +163,3 @@ def test_a_hospital_that_comes_back_has_left_the_sum_and_takes_part_in_the_next(
     assert examples(result) == [sum(len(h.table) for h in ward.hospitals[:2])]
     assert [a.outcome for a in victim.datasite.state.answers(study.digest)][-1] == "secure"
     assert examples(rounds.run(1))[-1] == sum(len(h.table) for h in ward.hospitals)
-
-
-@pytest.mark.slow
-def test_a_policy_that_demands_it_refuses_a_study_without(ward: World, tmp_path: Path) -> None:
-    ward.all_serve()
-    (tmp_path / "study.py").write_text(CODE)
-    study = ward.study(1, code=tmp_path)
-    plain = ward.researcher.submit(study, rehearse(study, ward.researcher.datasets("stays")[:1]))
-    north = ward.hospitals[0]
-    north.wait_for_submission(plain)
-    with pytest.raises(Refused, match=re.escape("Submit it with secure aggregation")):
-        north.datasite.approve(plain.manifest.job_name)
