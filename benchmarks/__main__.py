@@ -14,6 +14,8 @@ ALL = (
     "ledger_error",
     "algorithms",
     "anchors",
+    "codecs",
+    "secure_aggregation",
     "free_riders",
 )
 

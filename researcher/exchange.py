@@ -9,6 +9,7 @@ from typing import Protocol
 
 from datasites.wire import keys
 from datasites.wire.arrays import Arrays
+from datasites.wire.compression import read_update, send_state
 from datasites.wire.contract import array_problems, metric_problems
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
@@ -16,7 +17,7 @@ from datasites.wire.manifest import Manifest, OutputContract
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
 from datasites.wire.store import Store
-from policies.errors import Unavailable, WardroundError
+from policies.errors import InvalidInput, Unavailable, WardroundError
 
 _QUICK_SECONDS = 0.002
 _GROWTH = 1.05
@@ -71,6 +72,7 @@ class StoreExchange:
         self._study = manifest.digest
         self._identity, self._peers, self._store = identity, peers, store
         self._public: dict[str, PublicIdentity] = {}
+        self._sent: dict[tuple[str, int], Arrays] = {}  # what compressed answers tell the change of
         self._longest_wait = _LOCAL_WAIT if store.url.startswith(("file:", "memory:")) else _REMOTE_WAIT
 
     def post(
@@ -78,12 +80,14 @@ class StoreExchange:
     ) -> dict[str, Ticket]:
         """The same message posted again is the same to the last byte, and gets the same answer."""
         tickets = {}
+        message, read = send_state(self._manifest, parameters)
         for hospital in hospitals:
             request = RoundRequest(study=self._study, number=number, hospital=hospital, evaluate=evaluate, fit=fit)
-            plaintext = encode_request(request, parameters)
+            plaintext = encode_request(request, message)
             sealed = self._identity.seal(self._keys_of(hospital), plaintext)
             self._store.put(keys.round_down(self._study, hospital, number), sealed)
             tickets[hospital] = Ticket(number, request_digest(plaintext), evaluate, fit)
+            self._sent[hospital, number] = read
         return tickets
 
     def answers(self, tickets: Mapping[str, Ticket], seconds: float) -> Iterator[Answer]:
@@ -101,6 +105,8 @@ class StoreExchange:
                 time.sleep(wait)
 
     def withdraw(self, tickets: Mapping[str, Ticket]) -> None:
+        for hospital, ticket in tickets.items():
+            self._sent.pop((hospital, ticket.number), None)
         self._store.delete(*(keys.round_down(self._study, h, ticket.number) for h, ticket in tickets.items()))
 
     def _keys_of(self, hospital: str) -> PublicIdentity:
@@ -132,7 +138,13 @@ class StoreExchange:
             return None  # not the hospital's own word (yet): whoever holds the store can put rubbish there
         if (reply.study, reply.number, reply.hospital) != (self._study, ticket.number, hospital):
             return None
-        return judged(reply, parameters, metrics, ticket, self._manifest.outputs)
+        contract = self._manifest.outputs
+        if reply.fit and reply.request == ticket.digest:
+            try:
+                parameters = read_update(contract, parameters, self._sent[hospital, ticket.number])
+            except InvalidInput as problem:
+                return Answer(hospital, reply, problem=problem.message)
+        return judged(reply, parameters, metrics, ticket, contract)
 
 
 def judged(reply: RoundReply, parameters: Arrays, metrics: Arrays, ticket: Ticket, contract: OutputContract) -> Answer:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from datasites.wire.home import Home
 from datasites.wire.identity import Identity, check_email
 from datasites.wire.login import connection_of, login
+from datasites.wire.manifest import Manifest
 from datasites.wire.noted import finish_interrupted_fetch
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
@@ -23,7 +25,7 @@ from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
 from researcher.private_rehearsal import rehearse_private
 from researcher.private_statistics import PrivateStatistics
-from researcher.private_study import PrivateStudy
+from researcher.private_study import PrivateStudy, unusable
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
@@ -210,10 +212,23 @@ class Federation:
         if rehearsal.fingerprint != study.fingerprint(datasets[0].dictionary):
             raise InvalidInput("The study or the dataset has changed since its rehearsal.", "Rehearse it again.")
         manifest = study.manifest(self.email, datasets[0].dictionary, rehearsal.contract, rehearsal.report)
+        manifest = self._secured(manifest, study, datasets)
         manifest = as_first_rehearsed(self.home.path / "studies", manifest)
         submission = Submission.create(self, manifest, study.files(), rehearsal.initial)
         submission.send([d.hospital for d in datasets])
         return submission
+
+    def _secured(self, manifest: Manifest, study: AnyStudy, datasets: list[Dataset]) -> Manifest:
+        """Names the hospitals that add up their results, where the study asks for that."""
+        asked = study.secure_aggregation if isinstance(study, Study) else False
+        if asked is False:
+            return manifest
+        hospitals = {d.hospital: self.peers.require(d.hospital).fingerprint for d in datasets}
+        terms = {"hospitals": hospitals, **(asked if isinstance(asked, Mapping) else {})}
+        try:
+            return Manifest.model_validate({**manifest.model_dump(mode="json"), "secure_aggregation": terms})
+        except ValidationError as error:
+            raise unusable(error) from None
 
     def submission(self, study: str) -> Submission:
         """A study submitted earlier, by name or by the beginning of its digest, to go on with it after a restart."""

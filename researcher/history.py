@@ -116,11 +116,14 @@ class History:
         return pd.Series(found, name="consensus distance", dtype=float).rename_axis("round")
 
     def traffic(self, contract: OutputContract) -> tuple[int, int]:
-        """Bytes of arrays that were sent to hospitals, and that came back."""
+        """Bytes of arrays that were sent to hospitals, and that came back: where these are compressed, at most."""
         state = sum(spec.nbytes for spec in contract.parameters.values())
         metrics = sum(spec.nbytes for spec in contract.evaluate_arrays.values())
         down = sum(state for record in self._records if record.get("asked", True))
-        up = sum(state * bool(record["fit"]) + metrics * bool(record["evaluate"]) for record in self._records)
+        up = sum(
+            contract.parameter_bytes * bool(record["fit"]) + metrics * bool(record["evaluate"])
+            for record in self._records
+        )
         return down, up
 
     def _evaluated_rounds(self) -> list[int]:

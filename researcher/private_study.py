@@ -64,6 +64,7 @@ class PrivateStudy:
     times the training patients of a hospital. It is a guess, and a public one; being wrong is being off in the learning
     rate. Hospitals are weighted by their size without anybody counting: all divide by this same number.
     encounters: the most of one patient in a step. clip: bound of a patient's gradient.
+    compression, state_compression: as of a `Study`, but without feedback: the private tier keeps nothing.
     evaluations: how often each hospital tests the model on its test patients, at a price: 1 is enough for the last
     state, rounds + 1 for every one, 0 for none. edges: of the score histogram, public.
     """
@@ -90,6 +91,8 @@ class PrivateStudy:
     edges: Sequence[float] | None = None
     seconds_per_round: int = 3600
     home: Path | None = None
+    compression: str = ""
+    state_compression: str = ""
     _trainings: dict[str, Training] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -116,7 +119,7 @@ class PrivateStudy:
         return initial_parameters(self.model)
 
     def contract(self, dictionary: Dictionary) -> OutputContract:
-        return private_outputs(self.training(dictionary))
+        return private_outputs(self.training(dictionary), self.compression)
 
     def files(self) -> dict[str, bytes]:
         """None: nothing of a private study is code."""
@@ -147,13 +150,14 @@ class PrivateStudy:
                 tier="private",
                 training=training,
                 rehearsal=rehearsal,
+                state_compression=self.state_compression,
             )
         except ValidationError as error:
             raise unusable(error) from None
 
     def fingerprint(self, dictionary: Dictionary) -> str:
         """A digest of all that a rehearsal depends on."""
-        return digest_of([self.training(dictionary).model_dump(mode="json"), dictionary.digest])
+        return digest_of([self.training(dictionary).model_dump(mode="json"), dictionary.digest, self.compression])
 
     def _make(self, dictionary: Dictionary) -> Training:
         try:

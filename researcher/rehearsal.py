@@ -25,6 +25,7 @@ from datasites.runner.process import Worker
 from datasites.runner.replies import Outcome, Task, decode_result
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
+from datasites.wire.codecs import Pipeline
 from datasites.wire.contract import describe_arrays, not_finite
 from datasites.wire.manifest import OutputContract, RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
@@ -66,7 +67,7 @@ class Rehearsal:
         if self.cost:
             return str(self.table.to_html(index=False)) + size + f"<p>{self.cost}</p>"
         where = f"<p>Rehearsed in: {self.sandbox}; hospitals use bubblewrap or Landlock.</p>"
-        stays = self.contract.kept_bytes
+        stays = self.contract.stays_bytes
         kept = f"<p>Kept at each hospital between rounds: {stays:,} bytes.</p>" if stays else ""
         return str(self.table.to_html(index=False)) + size + kept + where
 
@@ -95,7 +96,7 @@ def rehearse(study: Study, datasets: Sequence[Dataset]) -> Rehearsal:
     for dataset in datasets:
         initial, calls = _run(study, dataset, initial)
         fitted, evaluated = calls[-2:]
-        contract = contract or contract_of(initial, fitted.outcome, evaluated.outcome)
+        contract = contract or contract_of(initial, fitted.outcome, evaluated.outcome, study.compression)
         for call in calls:
             _pass_gate(dataset, call, contract)
         rows.append(_row(dataset, fitted, evaluated))
@@ -161,7 +162,7 @@ def _call(worker: Worker, task: Task, parameters: Arrays, config: dict[str, Any]
         raise RehearsalFailed(f"{task} returns what is no result: {problem.message}") from None
 
 
-def contract_of(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputContract:
+def contract_of(initial: Arrays, fitted: Outcome, evaluated: Outcome, compression: str = "") -> OutputContract:
     """What may leave in a round, as these outputs have it. Raises RehearsalFailed for what no contract can hold."""
     if fitted.arrays:
         name = next(iter(fitted.arrays))
@@ -174,12 +175,15 @@ def contract_of(initial: Arrays, fitted: Outcome, evaluated: Outcome) -> OutputC
             f"The metric {SCORE_HISTOGRAM!r} is {histogram.dtype}{histogram.shape}.",
             "It must be int64 of shape (2, bins): counts of negatives and of positives by score.",
         )
+    if compression:
+        Pipeline.parse(compression)
     return OutputContract(
         parameters=describe_arrays(initial),
         fit_metrics=tuple(sorted(fitted.metrics)),
         evaluate_metrics=tuple(sorted(evaluated.metrics)),
         evaluate_arrays=describe_arrays(evaluated.arrays),
         kept=describe_arrays(fitted.kept),
+        compression=compression,
     )
 
 

@@ -17,6 +17,7 @@ from researcher.journal import Checkpoint
 from researcher.participation import ApprovedStudy, Members
 from researcher.progress import bar
 from researcher.result import Result
+from researcher.secagg.summed import of_sums, refuse_single
 from researcher.strategies import Aggregation, FedAvg, Strategy, Update
 from researcher.strategies.base import described, identity
 
@@ -43,6 +44,7 @@ class Rounds:
     sample: how many hospitals train in each round, drawn by `seed` (all, when left out); all evaluate the last state.
     evaluate: whether hospitals also evaluate each state on their own test patients.
     observer: looks at every update, for instance a `Watch` for free-riders.
+    Of a study with secure_aggregation there is one participant, the sum of all hospitals: averages can be had of it.
     What another topology does otherwise (see researcher/topology) it says in the methods under "the star's own".
     """
 
@@ -62,7 +64,6 @@ class Rounds:
             raise InvalidInput("deadline must be above 0; min_hospitals, enough and sample must be at least 1.")
         if min_hospitals and min_hospitals > min(enough or min_hospitals, sample or min_hospitals):
             raise InvalidInput("No round could have min_hospitals answers.", "Raise enough and sample to it.")
-        self.submission = submission
         self.strategy: Strategy = strategy or FedAvg()
         needed = self.strategy.min_updates
         if needed > min(enough or needed, sample or needed):
@@ -70,6 +71,10 @@ class Rounds:
                 f"No round could have the {needed} answers that {self.strategy.name} needs.",
                 "Raise enough and sample to it.",
             )
+        if type(self) is not Rounds:  # another topology, which moves models of single hospitals
+            refuse_single(submission.manifest)
+        single = {"min_hospitals": min_hospitals, "enough": enough, "sample": sample, "observer": observer}
+        self.submission = submission = of_sums(submission, self.strategy, single)
         self._identity = identity(self.strategy)
         self._wanted = min_hospitals
         self._deadline, self._enough, self._sample, self._seed = deadline, enough, sample, seed

@@ -30,6 +30,10 @@ class Study:
     without a person, if not a byte differs from what a person approved there.
     columns: what the code may see, in this order; all columns of the dictionary when left out.
     config: JSON values for the code. It is approved with the code and cannot be changed from round to round.
+    compression: how models come back from hospitals, for instance "delta+feedback+topk(0.01)+int8+zstd";
+    state_compression: how they are sent there, for instance "int8+zstd". See docs/compression.md; empty: as they are.
+    secure_aggregation: hospitals show only the sum of their results; or its terms, for instance {"limit": 64,
+    "most_examples": 100_000}. See docs/secure-aggregation.md.
     """
 
     name: str
@@ -41,6 +45,9 @@ class Study:
     columns: tuple[str, ...] | list[str] | None = None
     seconds_per_round: int = 3600
     repetition: int = 1
+    compression: str = ""
+    state_compression: str = ""
+    secure_aggregation: bool | Mapping[str, float] = False
 
     def files(self) -> dict[str, bytes]:
         """The code's bytes by path. Raises InvalidInput for what a data owner could not read."""
@@ -91,6 +98,7 @@ class Study:
                 outputs=outputs,
                 repetition=self.repetition,
                 rehearsal=rehearsal,
+                state_compression=self.state_compression,
             )
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
@@ -100,7 +108,8 @@ class Study:
         """A digest of all that a rehearsal depends on: code, configuration, columns and dictionary."""
         files = {path: spec.sha256 for path, spec in describe_files(self.files()).items()}
         try:
-            return digest_of([files, dict(self.config), list(self.columns_of(dictionary)), dictionary.digest])
+            told = [files, dict(self.config), list(self.columns_of(dictionary)), dictionary.digest, self.compression]
+            return digest_of(told)
         except (ValueError, TypeError):
             raise InvalidInput("The study's config is not JSON.", "Use text, numbers and lists.") from None
 

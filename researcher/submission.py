@@ -21,6 +21,7 @@ from researcher.exchange import Exchange, StoreExchange
 from researcher.journal import Journal
 from researcher.noise import paragraphs, told
 from researcher.progress import bar
+from researcher.secagg.summed import refuse_single
 
 if TYPE_CHECKING:
     from datasites.wire.arrays import Arrays
@@ -138,7 +139,8 @@ class Submission:
         return self.federation.label(hospital)
 
     def exchange(self) -> Exchange:
-        """The way to the hospitals."""
+        """The way to the hospitals, one by one. Raises InvalidInput where they show only their sum."""
+        refuse_single(self.manifest)
         return StoreExchange(self.manifest, self.federation.identity, self.federation.peers, self.federation.store)
 
     def status(self) -> pd.DataFrame:

@@ -1,4 +1,5 @@
-"""What a study keeps at the hospital from one of its rounds to the next.
+"""What a study keeps at the hospital from one of its rounds to the next: arrays of its code's, and what compression has
+left out of its updates.
 
 Each round's arrays lie in a file of that round's own (0600), written whole before the round's answer is recorded; the
 record of the answer holds the file's digest. So whatever was killed when: a round that is run again is given what the
@@ -34,7 +35,7 @@ class Kept:
         self._state = state
         self.study = manifest.digest
         self._manifest = manifest
-        self._specs = manifest.outputs.kept
+        self._specs = manifest.outputs.stays
 
     def load(self) -> Arrays:
         """What the last answered round left; empty before the first. Raises Refused where it was removed or is not,

@@ -7,14 +7,16 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from datasites.agent.admission import Admission, RoundRefused
 from datasites.agent.kept import Kept
+from datasites.agent.secure import SecureSums
 from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.audit.entry import Kind
 from datasites.audit.log import AuditLog
+from datasites.release.compressed import Unfit, without_residual
 from datasites.release.examine import Verdict
 from datasites.release.held import hold
 from datasites.release.layout import released_bytes
@@ -22,6 +24,7 @@ from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import Outcome, Task
 from datasites.state import NOT_THE_CODES, now
 from datasites.wire.arrays import Arrays
+from datasites.wire.compression import packed, read_state
 from datasites.wire.contract import array_problems
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import (
@@ -33,6 +36,7 @@ from datasites.wire.rounds import (
     encode_reply,
     request_digest,
 )
+from datasites.wire.secagg.messages import SecureReply, SecureRequest, decode_secure_request, encode_secure
 from policies.errors import Refused, WardroundError
 
 log = logging.getLogger(__name__)
@@ -44,7 +48,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """`kept`: what the round leaves here for the next one."""
+    """`kept`: what the round leaves here for the next one; empty where that stays what it was."""
 
     plaintext: bytes
     outcome: str  # "released" or a reason's code
@@ -52,6 +56,17 @@ class Answer:
     evaluate: bool
     seconds: float
     kept: Arrays
+
+
+@dataclass(frozen=True)
+class _Worked:
+    """What a round gave, past the gate. leaving: the model as it travels."""
+
+    fitted: Outcome | None = None
+    evaluated: Outcome | None = None
+    leaving: Arrays = field(default_factory=dict)
+    left: Arrays = field(default_factory=dict)
+    noise: float | None = None
 
 
 class RoundRunner:
@@ -66,6 +81,7 @@ class RoundRunner:
         hospital: str,
         audit: AuditLog,
         stopping: Callable[[], bool],
+        sums: SecureSums | None = None,
     ) -> None:
         self._bench = bench
         self._admission = admission
@@ -75,28 +91,26 @@ class RoundRunner:
         self._hospital = hospital
         self._stopping = stopping
         self._study = bench.manifest.digest
+        self._sums = sums
+        self._told_round = 0
 
     def answer(self, number: int, plaintext: bytes, in_order: bool) -> Answer:
         """Raises Interrupted when the agent is stopping."""
+        if self._sums is not None:
+            return self._added(self._sums, number, plaintext, in_order)
         started = time.monotonic()
         request: RoundRequest | None = None
-        fitted = evaluated = None
         reason: Reason | None = None
-        noise: float | None = None
+        worked = _Worked()
         try:
             request, parameters = self._read(number, plaintext, in_order)
             self._admission.check(request.fit)
-            kept = self._left_before(number)
-            noise = self._spending.reserve(request, request_digest(plaintext))
-            self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
-            evaluated = self._run("evaluate", number, parameters, kept) if request.evaluate else None
-            spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
-            if request.fit:
-                fitted = self._trained(number, parameters, kept, spent, noise)
+            worked = self._worked(request, request_digest(plaintext), parameters, number)
         except RoundRefused as refused:
-            reason, fitted, evaluated = refused.reason, None, None
+            reason = refused.reason
             log.warning("study %s round %d: %s", self._study[:12], number, reason.text)
         seconds = time.monotonic() - started
+        fitted, evaluated = worked.fitted, worked.evaluated
         reply = RoundReply(
             study=self._study,
             number=number,
@@ -107,18 +121,80 @@ class RoundRunner:
             evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
             if evaluated
             else None,
-            seconds=self._told(seconds, noise),
+            seconds=self._told(seconds, worked.noise),
         )
         return Answer(
-            plaintext=encode_reply(
-                reply, fitted.parameters if fitted else None, evaluated.arrays if evaluated else None
-            ),
+            plaintext=encode_reply(reply, worked.leaving, evaluated.arrays if evaluated else None),
             outcome=reason or "released",
             fit=bool(request and request.fit),
             evaluate=bool(request and request.evaluate),
             seconds=seconds,
-            kept=fitted.kept if fitted else {},
+            kept=worked.left,
         )
+
+    def _added(self, sums: SecureSums, number: int, plaintext: bytes, in_order: bool) -> Answer:
+        """The answer to one step of a secure sum; only that of the numbers runs anything."""
+        started, digest = time.monotonic(), request_digest(plaintext)
+        worked = _Worked()
+        arrays: Arrays = {}
+        adds: RoundRequest | None = None
+        reply = SecureReply(study=self._study, number=number, hospital=self._hospital, request=digest)
+
+        def work() -> tuple[Outcome | None, Outcome | None]:
+            nonlocal worked
+            self._admission.check(request.fit)
+            if adds is None:
+                raise RoundRefused(Reason.BAD_MESSAGE)
+            worked = self._worked(adds, digest, sent, request.round)
+            return worked.fitted, worked.evaluated
+
+        try:
+            request, sent = self._read_step(number, plaintext, in_order)
+            if request.step == "numbers":
+                about = {name: getattr(request, name) for name in ("study", "number", "hospital", "evaluate", "fit")}
+                adds = RoundRequest.model_validate(about)
+            reply, arrays = sums.answer(request, reply, sent, work)
+        except RoundRefused as refused:
+            reply = reply.model_copy(update={"reason": refused.reason})
+            log.warning("study %s message %d: %s", self._study[:12], number, refused.reason.text)
+        return Answer(
+            plaintext=encode_secure(reply, arrays),
+            outcome=reply.reason or "released",
+            fit=bool(adds and adds.fit),
+            evaluate=bool(adds and adds.evaluate),
+            seconds=time.monotonic() - started,
+            kept=worked.left if reply.reason is None else {},
+        )
+
+    def _worked(self, request: RoundRequest, digest: str, parameters: Arrays, told: int) -> _Worked:
+        """Pays for a round and runs it. told: the round's number, for the study's code. Raises RoundRefused."""
+        number, kept = request.number, self._left_before(request.number)
+        own = without_residual(kept)
+        noise = self._spending.reserve(request, digest)
+        self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
+        self._told_round = told
+        evaluated = self._run("evaluate", number, parameters, own) if request.evaluate else None
+        if not request.fit:
+            return _Worked(evaluated=evaluated, noise=noise)
+        spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
+        fitted = self._trained(number, parameters, own, spent, noise)
+        leaving, left = self._leaving(number, fitted, parameters, kept, noise)
+        return _Worked(fitted, evaluated, leaving, left, noise)
+
+    def _read_step(self, number: int, plaintext: bytes, in_order: bool) -> tuple[SecureRequest, Arrays]:
+        """A step of a secure sum, and the state that comes with the step of the numbers."""
+        try:
+            request, message = decode_secure_request(plaintext)
+            sent = read_state(self._bench.manifest, message) if request.step == "numbers" else message
+        except WardroundError:
+            raise RoundRefused(Reason.BAD_MESSAGE) from None
+        if (request.study, request.hospital, request.number) != (self._study, self._hospital, number):
+            raise RoundRefused(Reason.BAD_MESSAGE)
+        if not in_order:
+            raise RoundRefused(Reason.OUT_OF_ORDER)
+        if array_problems(sent, self._bench.manifest.outputs.parameters if request.step == "numbers" else {}):
+            raise RoundRefused(Reason.BAD_MESSAGE)
+        return request, sent
 
     def _left_before(self, number: int) -> Arrays:
         """What the study's last round left here. Raises RoundRefused, before anything is paid for."""
@@ -130,7 +206,8 @@ class RoundRunner:
 
     def _read(self, number: int, plaintext: bytes, in_order: bool) -> tuple[RoundRequest, Arrays]:
         try:
-            request, parameters = decode_request(plaintext)
+            request, message = decode_request(plaintext)
+            parameters = read_state(self._bench.manifest, message)
         except WardroundError:
             raise RoundRefused(Reason.BAD_MESSAGE) from None
         if (request.study, request.hospital, request.number) != (self._study, self._hospital, number):
@@ -159,12 +236,28 @@ class RoundRunner:
             raise RoundRefused(verdict.reason or Reason.HOSPITAL)
         return verdict.released
 
+    def _leaving(
+        self, number: int, fitted: Outcome, parameters: Arrays, kept: Arrays, noise: float | None
+    ) -> tuple[Arrays, Arrays]:
+        """What of the gate's outcome is put into the answer, and what the round leaves here. Raises RoundRefused."""
+        if not self._bench.manifest.outputs.compression:
+            return fitted.parameters, fitted.kept
+        with self._failures(number):
+            try:
+                small = self._bench.compress(fitted.parameters, parameters, kept, noise)
+            except Unfit as problem:
+                log.warning("study %s round %d: %s", self._study[:12], number, problem)
+                raise RoundRefused(problem.reason) from None
+        # where training left nothing new, its next round is given what this one was
+        left = {**(fitted.kept or without_residual(kept)), **small.residual}
+        return packed(small.blob), left if left.keys() == self._bench.manifest.outputs.stays.keys() else {}
+
     def _run(
         self, task: Task, number: int, parameters: Arrays, kept: Arrays, spent: int = 0, noise: float | None = None
     ) -> Outcome:
         """One function of the study, and what the gate lets out of its result. Raises RoundRefused."""
         with self._failures(number):
-            frame = self._bench.call(task, parameters, number, self._must_stop, kept)
+            frame = self._bench.call(task, parameters, self._told_round, self._must_stop, kept)
             verdict = self._judge(task, number, frame, parameters, spent, noise)
         if verdict.released is None:
             self._hold(task, number, frame, verdict, told=noise is None)

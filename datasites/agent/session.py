@@ -14,6 +14,7 @@ import time
 from datasites.agent.admission import Admission
 from datasites.agent.kept import Kept
 from datasites.agent.rounds import Interrupted, RoundRunner
+from datasites.agent.secure import SecureSums
 from datasites.agent.spending import Spending
 from datasites.agent.trouble import PASSING, Trouble
 from datasites.agent.workbench import Workbench
@@ -58,8 +59,10 @@ class StudySession(threading.Thread):
         self.admission = Admission(state, self.study, identity.public, watch.refusal)
         spending = Spending(bench.home, state.ledger, bench.manifest)
         self._kept = Kept(bench.folder, state, bench.manifest)
+        terms = bench.manifest.secure_aggregation
+        sums = SecureSums(identity, bench.manifest, terms, self.admission) if terms else None
         self._runner = RoundRunner(
-            bench, self.admission, spending, self._kept, identity.email, state.audit, self._ending.is_set
+            bench, self.admission, spending, self._kept, identity.email, state.audit, self._ending.is_set, sums
         )
         self._box = keys.rounds_down(self.study, identity.email)
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))

@@ -15,6 +15,7 @@ from datasites.approval.vault import Vault
 from datasites.catalog.registry import Registry
 from datasites.catalog.view import count_view, study_view
 from datasites.home import STUDY_LOG, DatasiteHome
+from datasites.release.compressed import Compressed, compressed
 from datasites.release.examine import Verdict
 from datasites.release.gate import Gate, GateFailed, covered
 from datasites.release.terms import Cohort, Terms, terms_of
@@ -88,6 +89,15 @@ class Workbench:
     def cover(self, sent: Arrays, noise: float) -> Verdict:
         """Gate noise alone, in place of what may not leave. Raises WardroundError for a damaged policy."""
         return covered(None, sent, self._terms(noise))
+
+    def compress(self, came: Arrays, sent: Arrays, kept: Arrays, noise: float | None) -> Compressed:
+        """What the gate let out, as the study wants it to travel. kept: all that the last round left here.
+
+        Raises Unfit, and WardroundError for a damaged policy; then nothing may leave.
+        """
+        terms = self._terms(noise)
+        # gate noise moves a model as far as it moves it; the distance was bounded before
+        return compressed(came, sent, kept, terms.contract, terms.clip if noise is None else None)
 
     def stop_if_idle(self) -> None:
         if self._worker and time.monotonic() - self._used_at > self._idle_seconds:

@@ -69,7 +69,8 @@ class Enforcement:
         """rounds: as many as the owner would allow, where these are fewer than asked for."""
         approved = approved_before(self._state.current_decisions(), now())
         patients = self._registry.patients(manifest.dataset)
-        request = request_of(manifest, files, approved, rounds=rounds, patients=patients, protections=_APPLIED)
+        applied = (*_APPLIED, "secure_aggregation") if manifest.secure_aggregation else _APPLIED
+        request = request_of(manifest, files, approved, rounds=rounds, patients=patients, protections=applied)
         try:
             return Ruling(self.book.get(manifest.dataset), request)
         except WardroundError as problem:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from datasites.release.examine import Verdict
-from datasites.release.layout import released_bytes, written_bytes
+from datasites.release.layout import leaving_bytes, written_bytes
 from datasites.release.noise import noised
 from datasites.release.terms import Terms
 from datasites.release.words import READY, REASON_BYTES, decode_verdict
@@ -156,7 +156,7 @@ def covered(outcome: Outcome | None, sent: Arrays, terms: Terms) -> Verdict:
         raise ValueError("the policy has no gate noise")
     if array_problems(sent, terms.contract.parameters):
         return Verdict(None, Reason.CONTRACT, ("the state that was sent is not the contract's",))
-    if terms.rules and released_bytes("fit", terms.contract) > terms.rules.bytes_per_round:
+    if terms.rules and leaving_bytes("fit", terms.contract) > terms.rules.bytes_per_round:
         return Verdict(None, Reason.OUTPUTS, ("the model has more bytes than may leave in a round",))
     if outcome is None:
         return Verdict(noised(None, sent, terms.clip, terms.noise, SecureRandom.fresh()))

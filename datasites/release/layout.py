@@ -20,9 +20,17 @@ _NUMBER = 8
 
 
 def released_bytes(task: Task, contract: OutputContract) -> int:
-    """The size of what leaves of one result."""
+    """The size of what leaves of one result, before it is compressed."""
     names, specs = _places(task, contract)
     return _NUMBER * (1 + len(names)) + sum(spec.nbytes for spec in specs.values())
+
+
+def leaving_bytes(task: Task, contract: OutputContract) -> int:
+    """The most that leaves of one result, compressed where the study asks for that."""
+    plain = released_bytes(task, contract)
+    if task != "fit":
+        return plain
+    return plain - sum(spec.nbytes for spec in contract.parameters.values()) + contract.parameter_bytes
 
 
 def written_bytes(task: Task, contract: OutputContract) -> int:

@@ -22,7 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 ALLOWED_DTYPES = frozenset({"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"})
 _HEADER = "wardround"
 _NO_BLOB = "The message is not a safetensors blob with a Wardround header."
-_MAX_NAME = 200
+LONGEST_NAME = 200
 # A header is text that is parsed into Python objects, ten times its size: 4 MiB holds some 30,000 arrays' names.
 _MAX_HEADER = 4 * 1024 * 1024
 
@@ -34,8 +34,8 @@ def check_arrays(arrays: Mapping[str, Any], what: str) -> Arrays:
     """
     checked: Arrays = {}
     for name, value in arrays.items():
-        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not name.isprintable():
-            raise InvalidInput(f"{what}: array names must be printable text of 1 to {_MAX_NAME} characters.")
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            raise InvalidInput(f"{what}: array names must be printable text of 1 to {LONGEST_NAME} characters.")
         if not isinstance(value, np.ndarray | np.generic):
             raise InvalidInput(f"{what}: {name!r} is a {type(value).__name__}.", "Return NumPy arrays.")
         array = np.asarray(value)

@@ -10,15 +10,20 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from datasites.wire.arrays import ALLOWED_DTYPES
+from datasites.wire.arrays import ALLOWED_DTYPES, LONGEST_NAME
 from datasites.wire.canonical import canonical_json, sha256
+from datasites.wire.codecs import Pipeline
+from datasites.wire.codecs.base import Shape
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.marginals import Marginals
+from datasites.wire.secagg.terms import SecureAggregation
 from datasites.wire.statistics import STATISTICS, Statistics
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
+from policies.errors import InvalidInput
 from policies.privacy.events import MOST_STEPS
 
 CONTEXT = "study-manifest"
@@ -26,6 +31,7 @@ ENTRY = "study.py"
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 _FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+RESIDUAL = "compression/"  # before the name of an array: what compression has left out of it so far
 Metrics = Annotated[dict[Annotated[str, Field(max_length=100)], Real], Field(max_length=100)]
 
 
@@ -51,6 +57,7 @@ class OutputContract(Frozen):
     """Everything that may leave the hospital in one round, fixed by the rehearsal.
 
     kept: arrays that training hands to the study's next round at the same hospital. They do not leave.
+    compression: how parameters are coded on their way to the researcher (see `codecs.pipeline`); empty: as they are.
     """
 
     parameters: dict[str, ArraySpec]
@@ -58,25 +65,80 @@ class OutputContract(Frozen):
     evaluate_metrics: tuple[str, ...] = Field(strict=False)
     evaluate_arrays: dict[str, ArraySpec]
     kept: dict[str, ArraySpec] = Field(default_factory=dict)
+    compression: str = ""
+
+    @model_validator(mode="after")
+    def _compressible(self) -> Self:
+        if self.compression:
+            _pipeline(self.compression)
+            if not self.parameters:
+                raise ValueError("there is no model to compress")
+        if any(len(name) > LONGEST_NAME for name in self.residual):
+            raise ValueError("names of arrays are too long for compression with feedback")
+        if any(name.startswith(RESIDUAL) for name in self.kept):
+            raise ValueError(f"names of kept arrays must not begin with {RESIDUAL}")
+        return self
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study that keeps nothing has the canonical form, and so the digest, from before there was `kept`."""
+        """A study that keeps nothing, or compresses nothing, has the canonical form, and so the digest, from before
+        there was `kept`, or `compression`."""
         content: dict[str, Any] = handler(self)
-        if not self.kept:
-            content.pop("kept", None)
+        for name in ("kept", "compression"):
+            if not content.get(name):
+                content.pop(name, None)
         return content
+
+    @property
+    def pipeline(self) -> Pipeline | None:
+        return Pipeline.parse(self.compression) if self.compression else None
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Of the parameters, as codecs ask for them."""
+        return {name: Shape(spec.shape, np.dtype(spec.dtype)) for name, spec in self.parameters.items()}
+
+    @property
+    def parameter_bytes(self) -> int:
+        """The most that the parameters are on the wire."""
+        if pipeline := self.pipeline:
+            return pipeline.most_bytes(self.shapes)
+        return sum(spec.nbytes for spec in self.parameters.values())
+
+    @property
+    def residual(self) -> dict[str, ArraySpec]:
+        """What error feedback keeps at the hospital: of each array what compression has left out so far."""
+        if (pipeline := self.pipeline) is None or not pipeline.feedback:
+            return {}
+        told = {name: spec for name, spec in self.parameters.items() if pipeline.changes(name)}
+        floats = {name: spec.shape for name, spec in told.items() if spec.dtype.startswith("float")}
+        return {RESIDUAL + name: ArraySpec(shape=shape, dtype="float32") for name, shape in floats.items()}
 
     @property
     def max_bytes(self) -> int:
         """Worst-case payload of one round: arrays, and eight bytes for each number."""
-        arrays = sum(spec.nbytes for spec in (*self.parameters.values(), *self.evaluate_arrays.values()))
-        return arrays + 8 * (len(self.fit_metrics) + len(self.evaluate_metrics) + 2)
+        arrays = sum(spec.nbytes for spec in self.evaluate_arrays.values())
+        return self.parameter_bytes + arrays + 8 * (len(self.fit_metrics) + len(self.evaluate_metrics) + 2)
+
+    @property
+    def numbers(self) -> int:
+        """How many a secure sum has (see `secagg.numbers`)."""
+        arrays = (*self.parameters.values(), *self.evaluate_arrays.values())
+        return 2 + sum(math.prod(spec.shape) for spec in arrays) + 2 * len(self.fit_metrics + self.evaluate_metrics)
 
     @property
     def kept_bytes(self) -> int:
-        """Payload of what stays at the hospital from round to round."""
+        """Payload of what the code leaves at the hospital for its next round."""
         return sum(spec.nbytes for spec in self.kept.values())
+
+    @property
+    def stays(self) -> dict[str, ArraySpec]:
+        """All that stays at the hospital from round to round: what the code keeps, and what compression leaves out."""
+        return {**self.kept, **self.residual}
+
+    @property
+    def stays_bytes(self) -> int:
+        return sum(spec.nbytes for spec in self.stays.values())
 
 
 class CodeFile(Frozen):
@@ -103,7 +165,14 @@ class RehearsalReport(Frozen):
     twins: tuple[RehearsedTwin, ...] = Field(strict=False, max_length=100)
 
 
-def private_outputs(asked: Training | Statistics | Marginals) -> OutputContract:
+def _pipeline(text: str) -> Pipeline:
+    try:
+        return Pipeline.parse(text)
+    except InvalidInput as problem:
+        raise ValueError(str(problem)) from None  # what pydantic turns into its own error
+
+
+def private_outputs(asked: Training | Statistics | Marginals, compression: str = "") -> OutputContract:
     """What the hospital's own program gives, and nothing else."""
     if not isinstance(asked, Training):
         row = ArraySpec(shape=(asked.width,), dtype="float64" if isinstance(asked, Statistics) else "int64")
@@ -116,6 +185,7 @@ def private_outputs(asked: Training | Statistics | Marginals) -> OutputContract:
         fit_metrics=(),
         evaluate_metrics=(),
         evaluate_arrays={HISTOGRAM: ArraySpec(shape=(2, evaluation.bins), dtype="int64")} if evaluation else {},
+        compression=compression,
     )
 
 
@@ -125,6 +195,9 @@ class Manifest(Frozen):
     reviewed: the study's own code, in `files`. private: no code; the hospital's own, told by `training` what to train,
     or by `statistics` what to count.
     repetition: the very same work may be asked for again, as number 2, 3, ...; `first` is what they have in common.
+    state_compression: how the global state is coded on its way to hospitals; empty: as it is. What they are sent is
+    then what can be read of it, at both ends.
+    secure_aggregation: who adds up what leaves; nobody then sees what one hospital adds.
     """
 
     version: Literal[1] = 1
@@ -144,6 +217,8 @@ class Manifest(Frozen):
     statistics: Statistics | Marginals | None = None
     repetition: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     rehearsal: RehearsalReport | None = None
+    state_compression: str = ""
+    secure_aggregation: SecureAggregation | None = None
 
     @model_validator(mode="after")
     def _of_its_tier(self) -> Self:
@@ -157,7 +232,7 @@ class Manifest(Frozen):
             raise ValueError("a private study has no code and no config")
         elif sorted(self.columns) != sorted(asked.columns):
             raise ValueError("the columns are not those that the hospital's own program is to read")
-        elif self.outputs != private_outputs(asked):
+        elif self.outputs != private_outputs(asked, self.outputs.compression):
             raise ValueError("the outputs are not those of the hospital's own program")
         elif isinstance(asked, Training) and self.rounds * asked.steps > MOST_STEPS:
             raise ValueError(f"the study has more than {MOST_STEPS:,} steps")
@@ -172,10 +247,37 @@ class Manifest(Frozen):
             raise ValueError("a column is named twice")
         if len({path.lower() for path in self.files}) != len(self.files):
             raise ValueError("two file names differ only in case")
+        if self.state_compression:
+            if _pipeline(self.state_compression).delta:
+                raise ValueError("hospitals keep no state that a change could be told of: use no delta")
+            if not self.outputs.parameters:
+                raise ValueError("there is no state to compress")
         return self
 
     def canonical(self) -> bytes:
-        return canonical_json(self.model_dump(mode="json"))
+        content = self.model_dump(mode="json")
+        for name in ("state_compression", "secure_aggregation"):
+            if not content[name]:  # as before there was the field
+                del content[name]
+        return canonical_json(content)
+
+    @model_validator(mode="after")
+    def _can_be_added(self) -> Self:
+        if self.secure_aggregation is None:
+            return self
+        if self.outputs.compression:
+            raise ValueError("numbers of a secure sum are masked and cannot be compressed: leave out compression")
+        if self.statistics is not None:
+            raise ValueError("a secure sum is of models and score histograms, not of private statistics")
+        floats = [name for name, spec in self.outputs.evaluate_arrays.items() if spec.dtype.startswith("float")]
+        if floats:
+            raise ValueError(f"arrays of a test must be counts to be added up: {', '.join(floats)}")
+        return self
+
+    @property
+    def max_bytes(self) -> int:
+        """Worst-case payload of one round."""
+        return 8 * self.outputs.numbers if self.secure_aggregation else self.outputs.max_bytes
 
     @property
     def asked(self) -> Training | Statistics | Marginals | None:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     BUDGET = "budget"
     KEPT = "kept"
     QUORUM = "quorum"
+    SECURE = "secure"
 
     @property
     def text(self) -> str:
@@ -63,6 +64,7 @@ _TEXT = {
     Reason.OUTPUTS: "The result holds what the hospital's policy does not let out; it stays at the hospital.",
     Reason.BUDGET: "The privacy budget for this table does not allow this round.",
     Reason.QUORUM: "Too few hospitals of this region answered; nothing of the round leaves the region.",
+    Reason.SECURE: "This hospital has left the secure sum, or was asked for more than the sum; it told nothing.",
     Reason.KEPT: "What the study kept at this hospital between rounds is there no more. Ask again as a new repetition.",
 }
 

@@ -91,8 +91,9 @@ def is_addressed(plaintext: bytes, study: str, number: int, hospital: str) -> bo
         header = unpack_header(plaintext)
     except InvalidInput:
         return False
-    said = {name: header.get(name) for name in ("kind", "study", "number", "hospital")}
-    return said == {"kind": "round", "study": study, "number": number, "hospital": hospital}
+    said = {name: header.get(name) for name in ("study", "number", "hospital")}
+    asked = header.get("kind") in ("round", "secure")
+    return asked and said == {"study": study, "number": number, "hospital": hospital}
 
 
 def encode_reply(reply: RoundReply, parameters: Arrays | None = None, metrics: Arrays | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""What study code may leave at the hospital for its own next round."""
+"""What may stay at the hospital for a study's next round: arrays of its code's, and what compression left out."""
 
 from __future__ import annotations
 

@@ -18,9 +18,12 @@ def check(policy: Policy, request: StudyRequest) -> list[Violation]:
         "gate_noise": policy.release.gate_noise is not None and request.tier != "private",
     }
     missing = [name for name, needed in demanded.items() if needed and name not in request.protections]
-    return [_missing(name.replace("_", " ")) for name in missing]
+    return [_missing(name) for name in missing]
 
 
-def _missing(name: str) -> Violation:
+def _missing(protection: str) -> Violation:
+    name = protection.replace("_", " ")
     change = f"Submit it in a way that includes {name}, once this hospital offers that."
+    if protection == "secure_aggregation":
+        change = "Submit it with secure aggregation: Study(..., secure_aggregation=True)."
     return Violation("protections", f"The policy demands {name}, which this study would run without.", change)

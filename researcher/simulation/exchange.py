@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from datasites.release.compressed import Unfit, compressed, without_residual
 from datasites.release.examine import examine
 from datasites.release.terms import Terms
 from datasites.runner.errors import WorkerFailed
 from datasites.runner.replies import Outcome, Task
 from datasites.wire.arrays import Arrays
+from datasites.wire.compression import packed, read_update, send_state
 from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import EvaluateReport, FitReport, RoundReply, RoundRequest, encode_request, request_digest
@@ -57,9 +59,8 @@ class SimulatedExchange:
     def post(
         self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool
     ) -> dict[str, Ticket]:
-        tickets = {
-            h: Ticket(number, self._digest(number, h, parameters, evaluate, fit), evaluate, fit) for h in hospitals
-        }
+        message, parameters = send_state(self._manifest, parameters)
+        tickets = {h: Ticket(number, self._digest(number, h, message, evaluate, fit), evaluate, fit) for h in hospitals}
         honest = self._crew.pool.map(lambda h: self._answer(h, tickets[h], parameters), hospitals)
         answers = dict(zip(hospitals, honest, strict=True))
         if self._tamper:
@@ -107,7 +108,14 @@ class SimulatedExchange:
         fitted = self._run("fit", hospital, parameters, ticket.number) if ticket.fit else None
         if isinstance(fitted, Reason):
             return Answer(hospital, reply.model_copy(update={"reason": fitted}))
-        self._kept.commit(hospital, ticket.number, fitted.kept if fitted else {})
+        leaving = fitted.parameters if fitted else {}
+        left = fitted.kept if fitted else {}
+        if fitted and self._manifest.outputs.compression:
+            try:
+                leaving, left = self._through(hospital, ticket.number, fitted, parameters)
+            except Unfit as problem:
+                return Answer(hospital, reply.model_copy(update={"reason": problem.reason}))
+        self._kept.commit(hospital, ticket.number, left)
         reports = {
             "fit": FitReport(num_examples=fitted.num_examples, metrics=fitted.metrics) if fitted else None,
             "evaluate": EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
@@ -117,13 +125,20 @@ class SimulatedExchange:
         return Answer(
             hospital,
             reply.model_copy(update=reports),
-            fitted.parameters if fitted else {},
+            leaving,
             evaluated.arrays if evaluated else {},
         )
 
+    def _through(self, hospital: str, number: int, fitted: Outcome, sent: Arrays) -> tuple[Arrays, Arrays]:
+        """What is read of the update after its compression, and what stays at the hospital."""
+        contract = self._manifest.outputs
+        small = compressed(fitted.parameters, sent, self._kept.before(hospital, number), contract, None)
+        return read_update(contract, packed(small.blob), sent), {**fitted.kept, **small.residual}
+
     def _run(self, task: Task, hospital: str, parameters: Arrays, number: int) -> Outcome | Reason:
         try:
-            frame = self._crew.call(task, hospital, parameters, number, self._kept.before(hospital, number))
+            kept = without_residual(self._kept.before(hospital, number))
+            frame = self._crew.call(task, hospital, parameters, number, kept)
         except WorkerFailed as failure:
             return Reason(failure.code)
         verdict = examine(task, frame, parameters, 0, Terms(contract=self._manifest.outputs))

@@ -158,7 +158,7 @@ class Simulation:
         fitted = decode_result("fit", self._crew.call("fit", largest, initial, 1))
         frame = self._crew.call("evaluate", largest, fitted.parameters, 1, fitted.kept)
         evaluated = decode_result("evaluate", frame)
-        return initial, contract_of(initial, fitted, evaluated)
+        return initial, contract_of(initial, fitted, evaluated, self._study.compression)
 
 
 def simulate(

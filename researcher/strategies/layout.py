@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.wire.arrays import Arrays, all_finite
+from datasites.wire.codecs.buffers import is_buffer
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
 from researcher.strategies.base import Update
 
 Vector = NDArray[np.float64]
-_RUNNING = ("running_mean", "running_var")
 
 
 class Layout:
@@ -64,7 +64,7 @@ class Layout:
 
 def is_weight(name: str, array: NDArray[Any]) -> bool:
     """Whether gradients move it; otherwise it is a buffer."""
-    return array.dtype.kind == "f" and name.rsplit(".", 1)[-1] not in _RUNNING
+    return array.dtype.kind == "f" and not is_buffer(name)
 
 
 def _cast(part: Vector, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -40,7 +40,8 @@ def national(manifest: Manifest, nation: str) -> Manifest:
             "The noise in a region's added histograms would be taken for that of one hospital.",
             "Leave the evaluation out, or use Hierarchical.",
         )
-    return manifest.model_copy(update={"researcher": nation, "rehearsal": None})
+    plain = {"outputs": outputs.model_copy(update={"compression": ""}), "state_compression": ""}  # between aggregators
+    return manifest.model_copy(update={"researcher": nation, "rehearsal": None, **plain})
 
 
 def write_study(path: Path, manifest: Manifest, initial: Arrays) -> None:

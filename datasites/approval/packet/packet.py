@@ -95,7 +95,7 @@ class Packet:
             "digest": self.digest,
             "decision": self.decision,
             "fingerprint": self.fingerprint,
-            "bytes": {"round": self.manifest.outputs.max_bytes, "total": total_bytes(self.manifest)},
+            "bytes": {"round": self.manifest.max_bytes, "total": total_bytes(self.manifest)},
             "privacy": standing(self),
             "problems": self.problems,
             "policy": {

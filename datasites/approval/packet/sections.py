@@ -79,7 +79,7 @@ def _often(m: Manifest) -> list[tuple[str, str]]:
         return [("Rounds", f"none: it is answered once, in {most}"), ("Leaves, at most", f"{total_bytes(m):,} bytes")]
     return [
         ("Rounds", f"{m.rounds:,}, each of {most}"),
-        ("Leaves in a round, at most", f"{m.outputs.max_bytes:,} bytes"),
+        ("Leaves in a round, at most", f"{m.max_bytes:,} bytes"),
         ("Leaves in all, at most", f"{total_bytes(m):,} bytes: {m.rounds:,} rounds and one last test"),
     ]
 
@@ -182,15 +182,30 @@ def _outputs(packet: Packet) -> Iterator[Block]:
             ("Metrics of training", ", ".join(outputs.fit_metrics) or "none"),
             ("Metrics of the test", ", ".join(outputs.evaluate_metrics) or "none"),
             ("Also", _counted(m, policy)),
+            *_compressed(m),
         ]
     )
     rows = [(what, name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for what, name, spec in arrays]
     yield _table(("Array", "Name", "Shape", "Type", "Bytes"), rows)
     yield Paragraph("Whatever differs from this in name, shape or type stays here.", "quiet")
+    if terms := m.secure_aggregation:
+        yield Paragraph(
+            "All of it is added up with what these hospitals send, and leaves masked. Compare the fingerprints with "
+            "those hospitals over the telephone: a hospital that is made up, or the researcher's own, hides nothing."
+        )
+        yield _table(("In the sum with", "Fingerprint of its keys"), sorted(terms.hospitals.items()))
     for told in kept(m):
         yield Paragraph(told)
+    if outputs.kept:
         stay = [(name, _shape(spec.shape), spec.dtype, f"{spec.nbytes:,}") for name, spec in outputs.kept.items()]
         yield _table(("Kept here", "Shape", "Type", "Bytes"), stay)
+
+
+def _compressed(m: Manifest) -> list[tuple[str, str]]:
+    if not (pipeline := m.outputs.pipeline):
+        return []
+    most = f"at most {m.outputs.parameter_bytes:,} bytes"
+    return [("The model is compressed", f"{pipeline.words}; {most}. This hospital's own program does it, last of all.")]
 
 
 def _of_test(m: Manifest, policy: Policy | None, name: str) -> str:

@@ -24,7 +24,7 @@ NO_GUARANTEE = (
 
 def summary(packet: Packet) -> str:
     m = packet.manifest
-    told = (_what(packet), _how_often(m), _leaves(m), *kept(m), _guarantee(packet))
+    told = (_what(packet), _how_often(m), _leaves(m), *_summed(m), *kept(m), _guarantee(packet))
     return " ".join((*told, *_judged(packet)))
 
 
@@ -59,13 +59,41 @@ def _leaves(m: Manifest) -> str:
     if tables := len(outputs.evaluate_arrays):
         parts.append(f"{counted(tables, 'table')} of numbers")
     return (
-        f"After each round {_listed(parts)} would leave the hospital, at most {outputs.max_bytes:,} bytes a round and "
+        f"After each round {_listed(parts)} would leave the hospital, at most {m.max_bytes:,} bytes a round and "
         f"{total_bytes(m):,} in all."
     )
 
 
+def _summed(m: Manifest) -> list[str]:
+    terms = m.secure_aggregation
+    if terms is None:
+        return []
+    helpers = 2 * terms.threshold - len(terms.hospitals)
+    trust = "none of these hospitals helps" if helpers == 1 else f"fewer than {helpers} of these hospitals help"
+    return [
+        f"It would leave masked, so that only the sum over at least {terms.threshold} of {len(terms.hospitals)} named "
+        f"hospitals can be read, by the researcher or anybody; that holds while {trust} a researcher who cheats."
+    ]
+
+
 def kept(m: Manifest) -> list[str]:
     """What stays at the hospital between rounds; empty where nothing does."""
+    return [*_kept_by_code(m), *_left_out(m)]
+
+
+def _left_out(m: Manifest) -> list[str]:
+    residual = m.outputs.residual
+    if not residual:
+        return []
+    numbers = sum(_size(spec.shape) for spec in residual.values())
+    return [
+        f"What compression leaves out of a model stays at this hospital ({counted(numbers, 'number')}, "
+        f"{sum(spec.nbytes for spec in residual.values()):,} bytes) and is added to the next one, within the same "
+        f"limits. It is removed when the study ends."
+    ]
+
+
+def _kept_by_code(m: Manifest) -> list[str]:
     if not m.outputs.kept:
         return []
     numbers = sum(_size(spec.shape) for spec in m.outputs.kept.values())
@@ -102,8 +130,8 @@ def _guarantee(packet: Packet) -> str:
 def total_bytes(m: Manifest) -> int:
     """The most that can leave in all rounds, and in the one evaluation that may follow the last; counts leave once."""
     if m.statistics is not None:
-        return m.outputs.max_bytes
-    return (m.rounds + 1) * m.outputs.max_bytes
+        return m.max_bytes
+    return (m.rounds + 1) * m.max_bytes
 
 
 def duration(seconds: int) -> str:

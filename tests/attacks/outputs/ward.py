@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from datasites.agent.admission import Admission
 from datasites.agent.kept import Kept
 from datasites.agent.rounds import Answer, RoundRunner
+from datasites.agent.secure import SecureSums
 from datasites.agent.spending import Spending
 from datasites.agent.workbench import Workbench
 from datasites.approval.policy import PolicyBook
@@ -27,6 +29,7 @@ from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
+from datasites.wire.secagg.terms import SecureAggregation
 from tests.support.federation import DICTIONARY, stays
 
 CODE = (Path(__file__).parent / "hostile" / "study.py").read_bytes()
@@ -73,6 +76,7 @@ class Ward:
         rounds: int = 1000,
         code: bytes = CODE,
         contract: OutputContract = CONTRACT,
+        secure: Callable[[Identity], SecureAggregation] | None = None,
     ) -> None:
         self.home = DatasiteHome(folder)
         self.home.create()
@@ -81,6 +85,7 @@ class Ward:
         self.table.to_csv(folder / "stays.csv", index=False)
         dictionary = Dictionary.load(DICTIONARY)
         Registry(self.home.datasets).add(RegisteredTable(TableSource(path=folder / "stays.csv"), dictionary))
+        identity = Identity.create(EMAIL, self.home.keys)
         self.manifest = Manifest(
             name="hostile",
             purpose="Test",
@@ -93,9 +98,9 @@ class Ward:
             rounds=rounds,
             seconds_per_round=60,
             outputs=contract,
+            secure_aggregation=secure(identity) if secure else None,
         )
         Vault(self.home.approved).keep(self.manifest, "", {"study.py": code})
-        identity = Identity.create(EMAIL, self.home.keys)
         self.state = State(self.home.state)
         until = now() + timedelta(days=1)
         decision = Decision(
@@ -113,8 +118,13 @@ class Ward:
         admission = Admission(self.state, self.manifest.digest, identity.public, lambda _: None)
         spending = Spending(self.home, self.state.ledger, self.manifest)
         self.kept = Kept(self.bench.folder, self.state, self.manifest)
-        self._runner = RoundRunner(self.bench, admission, spending, self.kept, EMAIL, self.state.audit, lambda: False)
+        terms = self.manifest.secure_aggregation
+        sums = SecureSums(identity, self.manifest, terms, admission) if terms else None
+        self.runner = RoundRunner(
+            self.bench, admission, spending, self.kept, EMAIL, self.state.audit, lambda: False, sums
+        )
         self._number = 0
+        self.sent = {"w": np.zeros(4, np.float32), "ids": np.zeros(8, np.int64), "act": np.asarray(0)}
 
     def policy(self, text: str) -> None:
         PolicyBook(self.home).put("stays", text)
@@ -124,8 +134,8 @@ class Ward:
         self._number += 1
         study = self.manifest.digest
         request = RoundRequest(study=study, number=self._number, hospital=EMAIL, evaluate=evaluate, fit=fit)
-        state = {"w": np.zeros(4, np.float32), "ids": np.zeros(8, np.int64), "act": np.asarray(act)}
-        answer = self._runner.answer(self._number, encode_request(request, state), in_order=True)
+        state = {**self.sent, "act": np.asarray(act)} if "act" in self.sent else self.sent
+        answer = self.runner.answer(self._number, encode_request(request, state), in_order=True)
         row = AnsweredRound(
             number=self._number,
             request=request_digest(encode_request(request, state)),

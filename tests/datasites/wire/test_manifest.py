@@ -57,6 +57,8 @@ TWIN = {
     "fit_metrics": {"loss": 0.7},
     "evaluate_metrics": {},
 }
+SUM = {f"do@h{i}.org": " ".join(f"{i:04x}" for _ in range(8)) for i in range(3)}
+CURVE = {"curve": {"shape": [4], "dtype": "float64"}}
 OTHER: dict[str, Any] = {
     "name": "other",
     "purpose": "Something else.",
@@ -70,6 +72,8 @@ OTHER: dict[str, Any] = {
     "seconds_per_round": 61,
     "outputs": {**fields()["outputs"], "fit_metrics": []},
     "repetition": 2,
+    "state_compression": "int8+zstd",
+    "secure_aggregation": {"hospitals": SUM},
     "rehearsal": {"sandbox": "bubblewrap", "twins": [TWIN]},
 }
 
@@ -117,6 +121,14 @@ def test_the_digest_is_the_same_everywhere() -> None:
         {"tier": "private"},
         {"version": 2},
         {"extra": 1},
+        {"state_compression": "zip"},
+        {"state_compression": "delta+int8"},
+        {"outputs": {**fields()["outputs"], "compression": "zip"}},
+        {"outputs": {**fields()["outputs"], "parameters": {}, "compression": "int8"}},
+        {"outputs": {**fields()["outputs"], "kept": {"compression/w": {"shape": [1], "dtype": "float32"}}}},
+        {"outputs": {**fields()["outputs"], "compression": "int8"}, "secure_aggregation": {"hospitals": SUM}},
+        {"outputs": {**fields()["outputs"], "evaluate_arrays": CURVE}, "secure_aggregation": {"hospitals": SUM}},
+        {"secure_aggregation": {"hospitals": dict(list(SUM.items())[:2])}},
     ],
     ids=str,
 )

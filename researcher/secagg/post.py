@@ -1,0 +1,79 @@
+"""The messages of secure sums' steps to hospitals, and their answers, through the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from datasites.wire import keys
+from datasites.wire.arrays import Arrays
+from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.manifest import Manifest
+from datasites.wire.peers import PinnedPeers
+from datasites.wire.rounds import request_digest
+from datasites.wire.secagg.messages import SecureReply, SecureRequest, decode_secure_reply, encode_secure
+from datasites.wire.store import Store
+from policies.errors import Unavailable, WardroundError
+
+_QUICK_SECONDS, _GROWTH, _LONGEST_WAIT = 0.002, 1.2, 0.25
+
+
+class Post:
+    """Of one study."""
+
+    def __init__(self, manifest: Manifest, identity: Identity, peers: PinnedPeers, store: Store) -> None:
+        self._study, self._identity, self._store = manifest.digest, identity, store
+        self._peers = peers
+        self._public: dict[str, PublicIdentity] = {}
+
+    def ask(
+        self, requests: Mapping[str, SecureRequest], arrays: Arrays, seconds: float
+    ) -> Iterator[tuple[str, SecureReply, Arrays]]:
+        """Posts one message to each hospital, and yields answers as they come, until all are there or `seconds` have
+        passed; then what was not answered is withdrawn."""
+        digests, places = {}, {}
+        for hospital, request in requests.items():
+            plaintext = encode_secure(request, arrays)
+            digests[hospital] = request_digest(plaintext)
+            places[hospital] = keys.round_down(self._study, hospital, request.number)
+            self._store.put(places[hospital], self._identity.seal(self._keys_of(hospital), plaintext))
+        waiting, wait, until = dict(requests), _QUICK_SECONDS, time.monotonic() + seconds
+        while waiting:
+            found = self._look(waiting, digests)
+            for hospital, reply, came in found:
+                del waiting[hospital]
+                yield hospital, reply, came
+            if time.monotonic() >= until:
+                break
+            wait = _QUICK_SECONDS if found else min(wait * _GROWTH, _LONGEST_WAIT)
+            if waiting:
+                time.sleep(wait)
+        self._store.delete(*places.values())
+
+    def _look(
+        self, waiting: Mapping[str, SecureRequest], digests: Mapping[str, str]
+    ) -> list[tuple[str, SecureReply, Arrays]]:
+        number = next(iter(waiting.values())).number
+        try:
+            there = {keys.last(key) for key in self._store.names(keys.rounds_up(self._study, number))}
+            found = [self._read(h, number, digests[h]) for h in sorted(waiting) if h in there]
+        except Unavailable:
+            return []
+        return [one for one in found if one is not None]
+
+    def _read(self, hospital: str, number: int, digest: str) -> tuple[str, SecureReply, Arrays] | None:
+        try:
+            raw = self._store.get(keys.round_up(self._study, number, hospital), ROUND_BYTES)
+            reply, arrays = decode_secure_reply(self._identity.open(self._keys_of(hospital), raw or b""))
+        except Unavailable:
+            raise
+        except WardroundError:
+            return None  # not the hospital's own word (yet)
+        about = (reply.study, reply.number, reply.hospital, reply.request)
+        return (hospital, reply, arrays) if about == (self._study, number, hospital, digest) else None
+
+    def _keys_of(self, hospital: str) -> PublicIdentity:
+        if hospital not in self._public:
+            self._public[hospital] = self._peers.require(hospital)
+        return self._public[hospital]
