@@ -14,7 +14,6 @@ import pytest
 import researcher as wr
 from datasites.audit.entry import Kind
 from datasites.state import now
-from datasites.wire.canonical import canonical_json
 from datasites.wire.decision import FILE, Decision, SignedDecision
 from datasites.wire.identity import Identity
 from datasites.wire.reasons import Reason
@@ -202,7 +201,7 @@ def test_rewrites_the_terms_of_an_approved_manifest(ward: Ward) -> None:
     """Signed anew by herself: that is another study, with a digest that nobody approved."""
     manifest = ward.hostile.study.manifest.model_copy(update={"rounds": 99_999, "purpose": "Anything"})
     with ward.attack(Kind.STUDY_RECEIVED, study=manifest.digest):
-        signature = ward.mallory.identity.sign("study-manifest", canonical_json(manifest.model_dump(mode="json")))
+        signature = ward.mallory.identity.sign("study-manifest", manifest.canonical())
         code = {path: (ward.hostile.study.folder / "code" / path).read_text() for path in manifest.files}
         extra = {"manifest.json": manifest.canonical().decode(), "manifest.sig": signature}
         ward.propose_job(ward.mallory, manifest.job_name, {**code, **extra})
