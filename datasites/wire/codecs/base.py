@@ -37,6 +37,13 @@ class Reader:
         kind = np.dtype(dtype)
         return np.frombuffer(self.take(kind.itemsize * count), kind)
 
+    def numbers(self, dtype: DTypeLike, count: int) -> Vector:
+        """Raises InvalidInput where one of them is not finite: `encode` writes no such number."""
+        found = self.array(dtype, count)
+        if not np.isfinite(found).all():  # before the cast, which warns of a signalling NaN
+            raise InvalidInput(DAMAGED)
+        return found.astype(np.float64)
+
     def number(self, most: int) -> int:
         """A whole number of 8 bytes, from 0 to `most`."""
         found = int.from_bytes(self.take(8), "little")

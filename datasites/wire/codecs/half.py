@@ -22,7 +22,7 @@ class Half:
 
     def decode(self, reader: Reader, count: int, dtype: np.dtype[Any]) -> Vector:
         unit = reader.scale()
-        return reader.array("<f2", count).astype(np.float64) * unit
+        return reader.numbers("<f2", count) * unit
 
     def most_bytes(self, count: int, itemsize: int) -> int:
         return 8 + 2 * count

@@ -17,7 +17,7 @@ class Raw:
         return np.clip(values, -most, most).astype(dtype).tobytes()
 
     def decode(self, reader: Reader, count: int, dtype: np.dtype[Any]) -> Vector:
-        return reader.array(dtype, count).astype(np.float64)
+        return reader.numbers(dtype, count)
 
     def most_bytes(self, count: int, itemsize: int) -> int:
         return count * itemsize

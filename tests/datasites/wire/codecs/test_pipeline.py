@@ -132,6 +132,19 @@ def test_damaged_bytes_are_refused_or_read_as_the_contract_has_it_and_nothing_el
     assert others["b"].view(np.uint8).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("codec", "dtype", "bits"), [("delta", "<f4", 0x7F800001), ("half", "<f2", 0x7C01), ("delta", "<f8", 0x7FF << 52)]
+)
+def test_bytes_that_are_no_number_are_damage_and_warn_of_nothing(codec: str, dtype: str, bits: int) -> None:
+    """A signalling NaN and an infinity among the numbers themselves, which no checksum guards."""
+    pipeline, kind = Pipeline.parse(codec), np.dtype(dtype)
+    arrays = {"w": np.ones(3, "<f4" if codec == "half" else kind)}
+    good = pipeline.pack({"w": np.ones(3)}, arrays)
+    bad = good[: -kind.itemsize] + bits.to_bytes(kind.itemsize, "little")
+    with pytest.raises(InvalidInput, match="damaged"):
+        pipeline.unpack(bad, shapes_of(arrays))
+
+
 def test_a_running_variance_stays_one_whatever_the_changes_beside_it() -> None:
     """A sign, a rounding by the largest change, or a change that comes a round late would make it negative."""
     sent = {"norm.running_var": np.ones(6, np.float32), "w": np.ones(6, np.float32)}
