@@ -28,7 +28,7 @@ from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.runner.sandbox.rlimits import ProcessLimits
 
-STARTS, ROUNDS, EMPTY_ROUNDS = 11, 11, 30
+STARTS, ROUNDS, EMPTY_ROUNDS = 11, 31, 30
 MOST_ROUND_RATIO, MOST_START_MS = 1.05, 100
 CONFIG = CONFIGS["one-epoch"] | {"round": 1}
 
