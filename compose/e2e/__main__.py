@@ -38,9 +38,11 @@ from notebooks.demo.hospitals import DemoFailed, Hospital, side_by_side, write_f
 
 MODEL = "model.safetensors"  # where the notebook keeps it
 KILLED = "county-hospital"
-_CLOSE = (
-    1e-6  # two runs on one machine add up the same numbers in the same order; another processor may round otherwise
-)
+# Two runs on one machine add up the same numbers in the same order; another processor may round otherwise.
+_CLOSE = 1e-6
+# Each hospital rounds the counts that an AUC comes from to multiples of 10, by a secret of its own that each run makes
+# anew. Of these few patients that moves the AUC of one and the same model by up to some 0.002.
+_AUC_CLOSE = 0.003
 _KILL_AFTER_ROUNDS = 2
 _OUTAGE_SECONDS = 5.0
 console = Console(highlight=False, width=120)
@@ -93,7 +95,7 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
         tell(local_owners, researcher)
         local, local_model = outcome(researcher), load(researcher.file(MODEL))
         _say(f"and by processes of this machine: {local}")
-    near = abs(float(str(composed["auc"])) - float(str(local["auc"]))) <= _CLOSE
+    near = abs(float(str(composed["auc"])) - float(str(local["auc"]))) <= _AUC_CLOSE
     tried.append(("AUC in containers and locally", f"{composed['auc']:.6f} and {local['auc']:.6f}", near))
     apart = max(float(np.abs(model[name] - local_model[name]).max()) for name in model)
     tried.append(("models in containers and locally", f"weights differ by at most {apart:.1e}", apart <= _CLOSE))
