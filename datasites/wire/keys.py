@@ -9,6 +9,7 @@
 | coll/WHO/ | WHO | whom WHO shares a mock twin with |
 | rounds/STUDY/down/HOSPITAL/ | the researcher | HOSPITAL |
 | rounds/STUDY/up/ROUND/HOSPITAL | HOSPITAL | the researcher |
+| parts/NAME/ | the writer of NAME | the readers of NAME: the parts of a large object (see `parts`) |
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
+from datasites.wire.parts import PART_BYTES, HalfRead, Index, folder
 from datasites.wire.store_options import resolved
 from policies.errors import InvalidInput, Unavailable
 
@@ -57,6 +58,7 @@ def _plain_errors(doing: str) -> Iterator[None]:
 class Store:
     """Bytes under names (see `keys`). All methods raise Unavailable when the store cannot be used.
 
+    Large objects travel in parts (see `parts`), which a cut-off transfer has to send or read only once.
     options: as obstore takes them, and those of `store_options`, which name files with keys and certificates.
     """
 
@@ -73,23 +75,36 @@ class Store:
             raise InvalidInput(
                 f"The store could not be opened ({type(error).__name__}).", "Check its address and options."
             ) from None
+        self._in_parts: set[str] = set()  # names that this process has met with parts
+        self._half_read = HalfRead()
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the whole object at once; a reader sees the old bytes or the new ones, never a part."""
-        with _plain_errors("be written"):
-            obstore.put(self._store, key, data)
+        if len(data) > PART_BYTES:
+            index = Index.of(data)
+            self._put_parts(key, index, data)
+            self._put(key, index.encode())
+            self._drop_parts(key, but=index)
+            self._in_parts.add(key)
+            return
+        self._put(key, data)
+        if key in self._in_parts:
+            self._drop_parts(key)
 
     def get(self, key: str, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes | None:
         """The object, or None. Raises InvalidInput when it is larger than `max_bytes`, without downloading it."""
-        with _plain_errors("be read"):
-            try:
-                result = obstore.get(self._store, key)
-                size = result.meta["size"]
-                if size <= max_bytes:
-                    return bytes(result.bytes())
-            except (NotFoundError, FileNotFoundError):
-                return None
-        raise InvalidInput(f"An object in the store has {size:,} bytes; at most {max_bytes:,} are allowed.")
+        before: Index | None = None
+        while True:
+            found = self._get(key, max_bytes)
+            index = Index.parse(found) if found is not None else None
+            if index is None or index == before:
+                return found if index is None else None
+            self._in_parts.add(key)
+            _check_size(index.size, max_bytes)
+            whole = self._half_read.read(key, index, self._get)
+            if whole is not None:
+                return whole
+            before = index  # its parts may have been replaced meanwhile: then there is another index
 
     def exists(self, key: str) -> bool:
         with _plain_errors("be read"):
@@ -126,9 +141,54 @@ class Store:
 
     def delete(self, *keys: str) -> None:
         """Deletes one by one, so that what is already gone stops nothing on any backend."""
+        for key in keys:
+            self._delete(key)
+            if key in self._in_parts:
+                self._drop_parts(key)
+
+    def _put(self, key: str, data: bytes) -> None:
+        with _plain_errors("be written"):
+            obstore.put(self._store, key, data)
+
+    def _get(self, key: str, max_bytes: int) -> bytes | None:
+        with _plain_errors("be read"):
+            try:
+                result = obstore.get(self._store, key)
+                _check_size(result.meta["size"], max_bytes)
+                return bytes(result.bytes())
+            except (NotFoundError, FileNotFoundError):
+                return None
+
+    def _put_parts(self, key: str, index: Index, data: bytes) -> None:
+        there = self._sizes(folder(key))
+        for name, start, size in index.parts(key):
+            if there.get(name) != size:
+                self._put(name, data[start : start + size])
+
+    def _drop_parts(self, key: str, but: Index | None = None) -> None:
+        """Deletes the parts of what lies, or lay, under `key`, but for those of one index."""
+        kept = {name for name, _, _ in but.parts(key)} if but else set()
+        for name in self._sizes(folder(key)):
+            if name not in kept:
+                self._delete(name)
+
+    def _sizes(self, prefix: str) -> dict[str, int]:
+        with _plain_errors("be listed"):
+            try:
+                return {
+                    meta["path"]: meta["size"] for batch in obstore.list(self._store, f"{prefix}/") for meta in batch
+                }
+            except (NotFoundError, FileNotFoundError):
+                return {}
+
+    def _delete(self, key: str) -> None:
         with _plain_errors("delete an object"):
-            for key in keys:
-                try:
-                    obstore.delete(self._store, key)
-                except (NotFoundError, FileNotFoundError):
-                    continue
+            try:
+                obstore.delete(self._store, key)
+            except (NotFoundError, FileNotFoundError):
+                return
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise InvalidInput(f"An object in the store has {size:,} bytes; at most {max_bytes:,} are allowed.")

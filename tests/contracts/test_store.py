@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from datasites.wire import keys
+from datasites.wire.parts import PART_BYTES, Index, folder
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
 from tests.contracts.conftest import Place
@@ -149,3 +150,81 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
 def test_a_folder_store_is_made_where_it_is_missing(tmp_path: Path) -> None:
     Store(f"file://{tmp_path}/new/deeper").put("a/b", b"x")
     assert (tmp_path / "new" / "deeper" / "a" / "b").read_bytes() == b"x"
+
+
+LARGE = bytes(range(256)) * (5 * PART_BYTES // 512)  # two parts and a half
+
+
+def parts_of(store: Store, key: str) -> dict[str, str]:
+    return dict(store.versions(folder(key)))
+
+
+def test_a_large_object_is_one_object_to_whoever_lists_or_reads(store: Store, place: Place) -> None:
+    store.put("box/a", LARGE)
+    assert store.names("box") == ["box/a"]
+    assert store.folders("box") == []
+    assert len(parts_of(store, "box/a")) == 3
+    reader = Store(place.url, place.options)
+    assert reader.get("box/a") == LARGE
+    with pytest.raises(InvalidInput, match=f"{len(LARGE):,} bytes; at most 1,000"):
+        reader.get("box/a", max_bytes=1000)
+
+
+def test_a_large_object_leaves_nothing_behind_once_replaced_or_deleted(store: Store, place: Place) -> None:
+    store.put("a", LARGE)
+    store.put("a", LARGE[::-1])
+    assert store.get("a") == LARGE[::-1]
+    assert len(parts_of(store, "a")) == 3
+    store.put("a", b"small")
+    assert store.get("a") == b"small"
+    assert parts_of(store, "a") == {}
+    store.put("a", LARGE)
+    reader = Store(place.url, place.options)
+    with pytest.raises(InvalidInput):
+        reader.get("a", max_bytes=1000)  # it knows the object all the same
+    reader.delete("a")
+    assert store.get("a") is None
+    assert parts_of(store, "a") == {}
+
+
+def test_a_transfer_that_was_cut_off_goes_on_where_it_stopped(store: Store, place: Place) -> None:
+    store.put("whole", LARGE)
+    names = [name.replace("whole", "a") for name in parts_of(store, "whole")]
+    Store(place.url, place.options).put(names[0], LARGE[:PART_BYTES])  # what a killed writer had sent
+    Store(place.url, place.options).put(names[1], b"half of it")
+    assert store.get("a") is None
+    before = parts_of(store, "a")
+    store.put("a", LARGE)
+    after = parts_of(store, "a")
+    assert before[names[0]] == after[names[0]]  # not sent again
+    assert before[names[1]] != after[names[1]]
+    assert store.get("a") == LARGE
+
+
+def test_a_read_that_was_cut_off_goes_on_where_it_stopped(store: Store, place: Place) -> None:
+    store.put("a", LARGE)
+    first, second, _ = parts_of(store, "a")
+    content = store.get(second)
+    reader = Store(place.url, place.options)
+    store.delete(second)
+    assert reader.get("a") is None
+    store.put(second, content or b"")
+    store.delete(first)
+    assert reader.get("a") == LARGE
+    assert reader.get("a") is None  # it kept nothing of what it gave away
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["[]", "{}", "3", '["' + "a" * 64 + '", -1]', '["../../secret", 9000000]', '["' + "a" * 64 + '", 1e9]', "[" * 150],
+)
+def test_an_index_that_nobody_here_writes_is_bytes_like_others(store: Store, index: str) -> None:
+    rubbish = b"wardround parts 1\n" + index.encode()
+    store.put("a", rubbish)
+    assert store.get("a") == rubbish
+
+
+def test_an_index_of_what_is_not_there_is_no_object(store: Store) -> None:
+    """Whoever holds the store can write one: it costs a reader nothing."""
+    store.put("a", Index("0" * 64, 400_000_000).encode())
+    assert store.get("a", max_bytes=500_000_000) is None
