@@ -16,6 +16,7 @@ ALL = (
     "anchors",
     "codecs",
     "secure_aggregation",
+    "large_model",
     "free_riders",
 )
 

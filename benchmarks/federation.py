@@ -55,6 +55,13 @@ def federation(folder: Path, store: str, environment: Mapping[str, str]) -> Iter
 def approved(connected: wr.Federation, folder: Path, name: str, mode: str, rounds: int) -> wr.Submission:
     """A study of the workload that every hospital has approved."""
     study = wr.Study(name, "Measure a round", workload.STUDY, "readmissions", rounds, workload.CONFIGS[mode])
+    return submitted(connected, folder, study)
+
+
+def submitted(
+    connected: wr.Federation, folder: Path, study: wr.Study, policy: str | Path = "standard"
+) -> wr.Submission:
+    """The study, approved by every hospital under a policy."""
     submission = connected.submit(study, connected.rehearse(study))
     for hospital in workload.HOSPITALS:
         with Datasite.opened(folder / hospital) as site:
@@ -63,6 +70,7 @@ def approved(connected: wr.Federation, folder: Path, name: str, mode: str, round
                 if time.monotonic() > until:
                     raise workload.BaselineFailed(f"The study did not arrive at {hospital}.")
                 time.sleep(0.1)
+            site.set_policy("readmissions", policy)
             site.approve(submission.digest)
     submission.wait(timeout=120)
     return submission

@@ -35,15 +35,17 @@ def read_frame(descriptor: int, max_bytes: int, wait: Wait = blocking) -> bytes:
 
 def write_frame(descriptor: int, blob: bytes, wait: Wait = blocking) -> None:
     """Writes one whole frame. Raises Closed, or what `wait` raises."""
-    view = memoryview(_LENGTH.pack(len(blob)) + blob)
-    while view:
+    head, view = _LENGTH.pack(len(blob)), memoryview(blob)
+    while head or view:
         wait(descriptor, select.POLLOUT)
         try:
-            view = view[os.write(descriptor, view) :]
+            written = os.writev(descriptor, [head, view])  # together, without a copy of what may be large
         except BlockingIOError:
             continue
         except BrokenPipeError:
             raise Closed from None
+        view = view[max(written - len(head), 0) :]
+        head = head[written:]
 
 
 def copy_frame(source: int, target: int) -> None:
