@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 
 _LENGTH = struct.Struct(">Q")
+_LARGE = 1 << 20
 
 Wait = Callable[[int, int], None]
 """Called with a file descriptor and POLLIN or POLLOUT; returns when it is ready, or raises to give up."""
@@ -35,17 +36,18 @@ def read_frame(descriptor: int, max_bytes: int, wait: Wait = blocking) -> bytes:
 
 def write_frame(descriptor: int, blob: bytes, wait: Wait = blocking) -> None:
     """Writes one whole frame. Raises Closed, or what `wait` raises."""
-    head, view = _LENGTH.pack(len(blob)), memoryview(blob)
-    while head or view:
-        wait(descriptor, select.POLLOUT)
-        try:
-            written = os.writev(descriptor, [head, view])  # together, without a copy of what may be large
-        except BlockingIOError:
-            continue
-        except BrokenPipeError:
-            raise Closed from None
-        view = view[max(written - len(head), 0) :]
-        head = head[written:]
+    head = _LENGTH.pack(len(blob))
+    # a small frame in one call, which costs less; a large one is not copied to be joined to its length
+    for part in (head, blob) if len(blob) > _LARGE else (head + blob,):
+        view = memoryview(part)
+        while view:
+            wait(descriptor, select.POLLOUT)
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                raise Closed from None
 
 
 def copy_frame(source: int, target: int) -> None:
