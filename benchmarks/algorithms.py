@@ -10,7 +10,8 @@ round (scikit-learn's linear model goes once through its rows, and a tree sees a
 
 Prints a RESULT of one JSON for each split and method, means over seeds of: `mean_auc` and `worst_auc` over hospitals'
 test patients after the last round, with `_deviation` over seeds; `rounds` until the mean AUC has 99% of the best that
-any method had on that split and seed (null where a seed never had it); `bytes` to and from all hospitals until then.
+any method had on that split and seed (null where a seed never had it); `bytes` to and from all hospitals until then;
+`own_rounds` and `own_bytes` the same until 99% of the method's own best.
 Makes docs/algorithms.png and docs/algorithms.md. Seeds change the first model, the order of rows and, in the
 Dirichlet split, the hospitals.
 """
@@ -32,6 +33,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from benchmarks import grouped, own_models, topologies
 from benchmarks.algorithms_report import write
@@ -252,9 +254,10 @@ def aucs(problem: Problem, states: dict[str, Arrays]) -> list[float]:
 
 def _summary(runs: dict[tuple[str, int, str], list[Round]], split: str, method: str) -> dict[str, Any]:
     mine = [runs[split, seed, method] for seed in range(SEEDS)]
-    needed = [_needed(runs, split, seed, run) for seed, run in enumerate(mine)]
-    reached = None if None in needed else float(np.mean(needed))
-    means, worst = [np.mean(run[-1].aucs) for run in mine], [min(run[-1].aucs) for run in mine]
+    best = [max(_means(runs[split, seed, one]).max() for one in METHODS) for seed in range(SEEDS)]
+    rounds, sent = _until(mine, best)
+    own_rounds, own_sent = _until(mine, [_means(run).max() for run in mine])
+    means, worst = [_means(run)[-1] for run in mine], [min(run[-1].aucs) for run in mine]
     return {
         "split": split,
         "method": method,
@@ -262,23 +265,29 @@ def _summary(runs: dict[tuple[str, int, str], list[Round]], split: str, method: 
         "mean_auc_deviation": round(float(np.std(means, ddof=1)), 4),
         "worst_auc": round(float(np.mean(worst)), 4),
         "worst_auc_deviation": round(float(np.std(worst, ddof=1)), 4),
-        "rounds": None if reached is None else round(reached, 1),
-        "bytes": None
-        if reached is None
-        else round(float(np.mean([_sent(*one) for one in zip(mine, needed, strict=True)]))),
-        "curve": [round(float(np.mean([np.mean(run[i].aucs) for run in mine])), 4) for i in range(ROUNDS)],
+        "rounds": rounds,
+        "bytes": sent,
+        "own_rounds": own_rounds,
+        "own_bytes": own_sent,
+        "curve": [round(float(auc), 4) for auc in np.mean([_means(run) for run in mine], axis=0)],
     }
 
 
-def _sent(run: list[Round], rounds: int | None) -> int:
-    """Bytes in the first so many rounds."""
-    return sum(one.bytes for one in run[:rounds])
+def _means(run: list[Round]) -> NDArray[np.float64]:
+    """Mean AUC over hospitals after each round."""
+    return np.array([np.mean(one.aucs) for one in run])
 
 
-def _needed(runs: dict[tuple[str, int, str], list[Round]], split: str, seed: int, run: list[Round]) -> int | None:
-    """Rounds until 99% of the best mean AUC of any method on this split and seed."""
-    best = max(np.mean(one.aucs) for method in METHODS for one in runs[split, seed, method])
-    return next((number for number, one in enumerate(run, 1) if np.mean(one.aucs) >= 0.99 * best), None)
+def _until(mine: list[list[Round]], best: list[float]) -> tuple[float | None, int | None]:
+    """(rounds, bytes) until 99% of the best AUC, means over seeds; None where a seed never has it."""
+    needed = [
+        next((n for n, auc in enumerate(_means(run), 1) if auc >= 0.99 * b), None)
+        for run, b in zip(mine, best, strict=True)
+    ]
+    if None in needed:
+        return None, None
+    sent = [sum(one.bytes for one in run[:rounds]) for run, rounds in zip(mine, needed, strict=True)]
+    return round(float(np.mean([n for n in needed if n])), 1), round(float(np.mean(sent)))
 
 
 if __name__ == "__main__":
