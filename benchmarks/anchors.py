@@ -22,7 +22,7 @@ from datasites.wire.arrays import Arrays
 from notebooks.readmission.uci import TARGET
 
 SEEDS, ROUNDS = 3, 4
-SPLITS = (algorithms.SPLITS[0], algorithms.SPLITS[2])
+SPLITS = (algorithms.SPLITS[0], algorithms.SKEWED)
 _ANCHORS = [(around, epsilon) for around in (TARGET, None) for epsilon in (0.3, 1.0, 3.0)]
 Start = Callable[[Problem], Arrays]
 
