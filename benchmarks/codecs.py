@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.algorithms import DATA, ROOT, SPLIT_SEED, STEPS, Problem, _aucs, _load, _study, _tables
+from benchmarks.algorithms import DATA, ROOT, SPLIT_SEED, STEPS, Problem, _study, _tables, aucs, load_once
 from datasites.release.compressed import compressed
 from datasites.wire.arrays import Arrays, nbytes
 from datasites.wire.canonical import sha256
@@ -67,7 +67,7 @@ def main() -> int:
         print(f"Skipped: the real readmission table is not at {DATA}. Give its place with DATA=...")
         return 0
     jobs = [(seed, name) for seed in range(SEEDS) for name in BOTH]
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _load) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), load_once) as pool:
         runs = dict(zip(jobs, pool.map(_run, jobs), strict=True))
     results = [_summary(runs, name) for name in BOTH]
     for result in results:
@@ -93,7 +93,7 @@ def _run(job: tuple[int, str]) -> Run:
             aggregation.add(Update(hospital, read, examples))
             run.down.append(nbytes(message))
         state, _ = aggregation.result()
-        run.curve.append(float(np.mean(_aucs(problem, dict.fromkeys(problem.tables, state)))))
+        run.curve.append(float(np.mean(aucs(problem, dict.fromkeys(problem.tables, state)))))
     run.auc = run.curve[-1]
     return run
 
