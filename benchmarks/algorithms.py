@@ -155,7 +155,7 @@ METHODS: dict[str, Method] = {
         "personal/private_head", travelling(own_models.keeping(lambda hospitals: FedAvg(), personal=True))
     ),
     "Clustered": travelling(own_models.clustered),
-    "FedBuff": travelling(own_models.buffered(2)),
+    "FedBuff": travelling(own_models.buffered(0.25)),
     "Hierarchical": travelling(topologies.hierarchical),
     "Gossip, ring": travelling(topologies.gossip(Ring())),
     "Gossip, exponential": travelling(topologies.gossip(Exponential())),

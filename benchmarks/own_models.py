@@ -60,12 +60,14 @@ def clustered(problem: Problem, rounds: int) -> Models:
         yield dict(models), 2 * nbytes(models[next(iter(models))]) * len(models)
 
 
-def buffered(size: int) -> Travel:
-    """FedBuff: each next hospital takes half as long again as the one before, up to three times as long as the first.
-    A round is as many updates as there are hospitals; they come from the quick ones more often."""
+def buffered(share: float) -> Travel:
+    """FedBuff with a buffer of a share of the hospitals, at least two: each next hospital takes half as long again as the
+    one before, up to three times as long as the first. A round is as many updates as there are hospitals; they come from
+    the quick ones more often."""
 
     def run(problem: Problem, rounds: int) -> Models:
         state, hospitals = initial(problem), list(problem.tables)
+        size = max(2, round(share * len(hospitals)))
         step, sent = Step(0, 0), dict.fromkeys(hospitals, (state, 0))
         pace = {hospital: 1 + 0.5 * (place % 5) for place, hospital in enumerate(hospitals)}
         queue = [(pace[hospital], hospital) for hospital in hospitals]
