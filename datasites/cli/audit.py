@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from datasites.audit.checked import studies_named
 from datasites.audit.export import export as write_export
 from datasites.audit.verify import Report
 from datasites.audit.verify import verify as verify_export
@@ -78,14 +79,10 @@ def verify(
 
 def _study(site: Datasite, study: str) -> str:
     """The digest of a study in the log, which may no longer be among the submissions."""
-    found = set()
-    for entry in site.state.audit.entries():
-        digest, name = entry.get("study", ""), entry.get("name", "")
-        if (len(study) >= 8 and digest.startswith(study)) or (name and study in (name, f"{name}-{digest[:12]}")):
-            found.add(digest)
+    found = studies_named(site.state.audit.entries(), study)
     if len(found) != 1:
         raise InvalidInput(f"{study!r} does not stand for one study in the log.", "Give more of its name or digest.")
-    return str(found.pop())
+    return found[0]
 
 
 def _show(entries: list[dict[str, Any]]) -> None:
