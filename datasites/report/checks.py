@@ -131,18 +131,15 @@ def _allowed(record: Record) -> Finding:
 def _problem(force: Entry, at: str, trained: int) -> str:
     if force.get("verdict") != "approved":
         return f"while the study was {force.get('verdict', 'not decided on')}"
-    if "expires_at" not in force or _moment(at) >= _moment(force["expires_at"]):
+    try:
+        expired = datetime.fromisoformat(at) >= datetime.fromisoformat(force["expires_at"])
+    except (KeyError, ValueError, TypeError):
+        return "under an approval whose end cannot be read"
+    if expired:
         return "after its approval had expired"
     if trained > int(force.get("rounds", 0)):
         return f"though only {force.get('rounds', 0)} rounds were approved"
     return ""
-
-
-def _moment(text: object) -> datetime:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return datetime.max.replace(tzinfo=datetime.now().astimezone().tzinfo)
 
 
 def _charged(record: Record) -> Iterator[Finding]:

@@ -220,4 +220,3 @@ def _budget(site: Datasite, dataset: str) -> tuple[TableBudget | None, str]:
         return site.budget(dataset), ""
     except WardroundError as problem:
         return None, str(problem)
-

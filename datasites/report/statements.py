@@ -11,7 +11,7 @@ from pathlib import Path
 from policies.errors import InvalidInput
 
 FILE = "statements.toml"  # in the datasite's home; a study's own file says more, or otherwise
-MOST = 2_000  # characters of one statement
+MOST = 600  # characters of one statement: what the report shows of one text; the rest belongs into a document
 
 
 @dataclass(frozen=True)
