@@ -66,7 +66,10 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Verify an export, without any datasite and without a network. Exits with 1 when anything in it is wrong."""
-    report = verify_export(file, witness or (), fingerprint)
+    _told(verify_export(file, witness or (), fingerprint), json)
+
+
+def _told(report: Report, json: bool) -> None:
     if json:
         findings = [{"what": f.what, "found": f.found, "good": f.good} for f in report.findings]
         content = {"hospital": report.hospital, "entries": report.size, "good": report.good, "findings": findings}
@@ -75,6 +78,23 @@ def verify(
         _report(report)
     if not report.good:
         raise typer.Exit(1)
+
+
+@app.command(name="verify-report")
+def verify_report(
+    folder: Annotated[Path, typer.Argument(help="A study's report, as `wardround report` wrote it.", file_okay=False)],
+    fingerprint: Annotated[str, typer.Option(help="Of the hospital's keys, as it told you by another way.")] = "",
+    researcher: Annotated[str, typer.Option(help="Of the researcher's keys, as they told you by another way.")] = "",
+    witness: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Another hospital's export, or a researcher's heads/ADDRESS.json. Repeatable."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Verify a study's report: its log, decisions and manifest. Exits with 1 when anything in it is wrong."""
+    from datasites.report.verify import verify_folder
+
+    _told(verify_folder(folder, witness or (), fingerprint, researcher), json)
 
 
 def _study(site: Datasite, study: str) -> str:

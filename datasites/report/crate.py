@@ -61,8 +61,11 @@ def write_crate(
 def _add(crate: Any, entity: dict[str, Any]) -> None:
     from rocrate.model.contextentity import ContextEntity
 
-    name = entity["@id"]
-    crate.add(ContextEntity(crate, name, properties={k: v for k, v in entity.items() if k != "@id"}))
+    properties = {name: value for name, value in entity.items() if name != "@id"}
+    if entity["@id"].endswith("/"):
+        crate.add_dataset(dest_path=entity["@id"], properties=properties)
+    else:
+        crate.add(ContextEntity(crate, entity["@id"], properties=properties))
 
 
 def _people(record: Record, statements: Statements) -> list[dict[str, Any]]:
