@@ -48,7 +48,7 @@ def safeguards(provisions: Sequence[Provision]) -> Table:
 
 def _how(at: datetime) -> Paragraph:
     return Paragraph(
-        f"Filled in by a program on {at:%Y-%m-%d} from what this hospital has on record; it claims nothing beyond that. "
+        f"Filled in by a program on {at:%Y-%m-%d} from what this hospital has on record, and no more. "
         f"Wherever {_FILL} stands, people must write, and people must judge the whole. It is no legal advice, and says "
         f"of no law that it is complied with.",
         "bad",
@@ -58,14 +58,11 @@ def _how(at: datetime) -> Paragraph:
 def _description(record: Record, statements: Statements) -> Iterator[Block]:
     m = record.manifest
     if m is None:
-        yield Paragraph(
-            "The manifest lies here no more: purpose, columns and outputs must be taken from elsewhere.", "bad"
-        )
+        yield Paragraph("The manifest lies here no more: take purpose, columns and outputs from elsewhere.", "bad")
         return
     dictionary = record.dictionary
-    rounds = (
-        "once" if m.statistics else f"in at most {m.rounds:,} rounds, each of at most {duration(m.seconds_per_round)}"
-    )
+    most = f"at most {duration(m.seconds_per_round)}"
+    rounds = f"once, in {most}" if m.statistics else f"in at most {m.rounds:,} rounds, each of {most}"
     yield Facts(
         [
             ("Purpose, in the researcher's words", m.purpose),
@@ -167,13 +164,7 @@ def _board(record: Record, statements: Statements) -> Facts:
 
 
 def _signatures() -> Table:
-    who = (
-        "Data protection officer",
-        "Controller",
-        "Ethics board or IRB",
-        "Data owner",
-        "Patients or their representatives, where asked (35(9))",
-    )
+    who = ("Data protection officer", "Controller", "Ethics board or IRB", "Data owner", "Patients, if asked (35(9))")
     return Table(("Who", "Opinion", "Name, date, signature"), [(one, f"{_FILL} them", "") for one in who])
 
 

@@ -41,14 +41,14 @@ HIPAA = (
               "a changed record is told at the top of its report.", "wardround datasite status; held; " + _AUDIT,
               "Notice, respond, and report to those who must be told."),
     Provision("164.308(a)(7)", "Contingency plan", "State survives a crash; an older copy put back is refused.",
-              "wardround doctor", "Back up the datasite's home and the table; test that you can restore them."),
+              "docs/compliance.md", "Back up the datasite's home and the table; test that you can restore them."),
     Provision("164.308(a)(8)", "Evaluation", "A report of each study that others can check.", _REPORT,
               "Evaluate, at intervals and after changes."),
     Provision("164.308(b)", "Business associates", NOTHING, "statements.toml: recipients",
               "Agree with researchers, other hospitals and whoever runs the store, where the rule asks for it."),
     Provision("164.310(a)-(c)", "Facilities, workstation use and security", NOTHING, "none",
               "Lock the rooms and the machines."),
-    Provision("164.310(d)", "Devices and media", "What a study kept between rounds is removed when it ends.", _AUDIT,
+    Provision("164.310(d)", "Devices and media", "What a study kept between rounds is removed when it ends.", "the datasite's home",
               "Erase and dispose of disks; the table and its copies are yours."),
     Provision("164.312(a)(2)(i)", "Unique user identification", "Each researcher and hospital has keys of its own, "
               "pinned by fingerprint. Of the hospital's people it knows only the account's name.", "decisions",
@@ -59,10 +59,10 @@ HIPAA = (
               "command; it has no time limit.", "wardround review", "Lock the screen."),
     Provision("164.312(a)(2)(iv)", "Encryption and decryption", "Files are readable by their owner alone (0600); they "
               "are not encrypted on the disk.", "the datasite's home", "Encrypt the disk."),
-    Provision("164.312(b)", "Audit controls", "An append-only Merkle log, its heads signed and held by other hospitals.",
-              "wardround audit export; wardround audit verify", "Keep exports elsewhere; compare with other hospitals."),
-    Provision("164.312(c)", "Integrity", "Code, decisions, ledger and log are signed or digested, and checked before "
-              "each run. The table's own bytes are not.", _REPORT, "Guard the table where it lies."),
+    Provision("164.312(b)", "Audit controls", "An append-only Merkle log; other hospitals hold its signed heads.",
+              "wardround audit export; wardround audit verify", "Keep exports elsewhere; compare them with others."),
+    Provision("164.312(c)", "Integrity", "Code, decisions, ledger and log are signed or digested, and checked. The "
+              "table's own bytes are not.", _REPORT, "Guard the table where it lies."),
     Provision("164.312(d)", "Person or entity authentication", "Every message is signed by keys whose fingerprint a "
               "person compared.", "wardround datasite trust", "Compare fingerprints by telephone or on paper."),
     Provision("164.312(e)", "Transmission security", "Messages are signed and encrypted end to end; the store reads "
@@ -76,7 +76,7 @@ GDPR = (
               _REPORT, "Have a legal basis (6, 9) and tell patients (13, 14)."),
     Provision("5(1)(b)", "Purpose limitation", "The purpose is signed with the code; other code is another study. A "
               "policy can list purposes. Nothing reads what a purpose means.", _POLICY, "Judge the purpose."),
-    Provision("5(1)(c)", "Data minimisation", "Code sees only the columns it named, and no column that names a patient; "
+    Provision("5(1)(c)", "Data minimisation", "Code sees only the columns it named, and none that names a patient; its "
               "outputs have a fixed shape.", "columns in the report", "Judge whether fewer columns would do."),
     Provision("5(1)(d)", "Accuracy", "The table is checked against its dictionary when published and read.",
               "wardround datasite publish", "Keep the table right."),
@@ -101,12 +101,12 @@ GDPR = (
     Provision("30(1)(f)", "Time limits for erasure", "When approvals end.", "decisions in the report",
               "Say when data is erased."),
     Provision("30(1)(g)", "Security measures", "This table.", "docs/compliance.md", "Add the organisation's own."),
-    Provision("32(1)(a)", "Pseudonymisation and encryption", "Pseudonyms by a key of the hospital's own, new for each "
-              "study; end-to-end encryption. Nothing is encrypted on the disk.", "docs/limits.md", "Encrypt the disk."),
+    Provision("32(1)(a)", "Pseudonymisation and encryption", "Pseudonyms by a key of the hospital's own; end-to-end "
+              "encryption. Nothing is encrypted on the disk.", "docs/limits.md", "Encrypt the disk."),
     Provision("32(1)(b)", "Confidentiality, integrity, availability, resilience", "Sandbox, release gate, signatures; "
-              "a crash loses nothing.", "wardround doctor", "Run, watch and patch the machine."),
-    Provision("32(1)(c)", "Restoring access", "Refuses an older copy of its state.", "wardround doctor", "Back up."),
-    Provision("32(1)(d)", "Regular testing", "Attacks are part of its tests (tests/attacks).", "python -m tests.attacks",
+              "a crash loses nothing.", "docs/limits.md", "Run, watch and patch the machine."),
+    Provision("32(1)(c)", "Restoring access", "Refuses an older copy of its state.", "docs/compliance.md", "Back up."),
+    Provision("32(1)(d)", "Regular testing", "Attacks are part of its tests.", "tests/attacks/README.md",
               "Test your own installation."),
     Provision("35(1)", "Impact assessment", "A form with the facts filled in.", "assessment.html of a report",
               "Decide whether one is needed, and do it before the study runs."),
@@ -115,5 +115,6 @@ GDPR = (
     Provision("35(7)(b)", "Necessity and proportionality", NOTHING, "statements.toml: necessity", "Argue it."),
     Provision("35(7)(c)", "Risks to rights and freedoms", "What can leave at most, privacy spent, and what is not "
               "guaranteed.", "assessment.html", "Judge how likely and how grave."),
-    Provision("35(7)(d)", "Measures", "Those in force for the study.", "assessment.html", "Add the organisation's own."),
+    Provision("35(7)(d)", "Measures", "Those in force for the study.", "assessment.html",
+              "Add the organisation's own."),
 )  # fmt: skip
