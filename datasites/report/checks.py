@@ -119,10 +119,10 @@ def _allowed(record: Record) -> Finding:
         if entry["kind"] == Kind.DECIDED:
             force = entry
         elif entry["kind"] == Kind.RUN_STARTED:
-            started[entry.get("round")] = entry["at"]
+            started[entry.get("round")] = str(entry["at"])
         elif entry["kind"] == Kind.RELEASED:
             left, trained = left + 1, trained + bool(entry.get("fit"))
-            at = started.get(entry.get("round"), entry["at"])
+            at = started.get(entry.get("round")) or str(entry["at"])
             if problem := _problem(force, at, trained):
                 return Finding(what, f"round {entry.get('round')} left {problem}", False)
     return Finding(what, f"{left:,} rounds left, each within an approval in force", True)

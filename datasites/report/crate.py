@@ -214,8 +214,8 @@ def _assessments(record: Record, findings: Sequence[Finding], at: datetime) -> I
         if not d.automatic:
             yield by
         digest = policies.get(d.number)
-        told = {"identifier": f"sha256:{digest}"} if digest else {}
-        yield {"@id": policy, "@type": "CreativeWork", "name": "The table's policy then in force", **told}
+        known = {"identifier": f"sha256:{digest}"} if digest else {}
+        yield {"@id": policy, "@type": "CreativeWork", "name": "The table's policy then in force", **known}
         yield _assessment(
             f"#decision-{kept.number}",
             "SignOff",

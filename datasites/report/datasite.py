@@ -19,6 +19,15 @@ from datasites.report.statements import Statements
 from datasites.report.study import reason_text, said, spend_row, standing, table
 from policies.errors import WardroundError
 
+_REFUSALS = (
+    Kind.REFUSED,
+    Kind.RUN_FAILED,
+    Kind.OUTPUT_HELD,
+    Kind.MESSAGE_QUARANTINED,
+    Kind.STUDY_REFUSED,
+    Kind.HEAD_ALARM,
+)
+
 
 @dataclass(frozen=True)
 class Period:
@@ -137,14 +146,6 @@ def _peers(entries: Sequence[Entry]) -> Iterator[Block]:
 
 
 def _refused(entries: Sequence[Entry]) -> Iterator[Block]:
-    kinds = (
-        Kind.REFUSED,
-        Kind.RUN_FAILED,
-        Kind.OUTPUT_HELD,
-        Kind.MESSAGE_QUARANTINED,
-        Kind.STUDY_REFUSED,
-        Kind.HEAD_ALARM,
-    )
     rows = [
         (
             f"{e['number']:,}",
@@ -153,7 +154,7 @@ def _refused(entries: Sequence[Entry]) -> Iterator[Block]:
             str(e.get("study", ""))[:12] or str(e.get("peer", e.get("hospital", ""))),
             reason_text(str(e.get("reason", ""))),
         )
-        for e in _of(entries, *kinds)
+        for e in _of(entries, *_REFUSALS)
     ]
     yield table(("Log entry", "When", "What", "Of", "Reason"), rows) if rows else Paragraph("Nothing in this period.")
 

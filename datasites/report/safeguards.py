@@ -48,8 +48,8 @@ HIPAA = (
               "Agree with researchers, other hospitals and whoever runs the store, where the rule asks for it."),
     Provision("164.310(a)-(c)", "Facilities, workstation use and security", NOTHING, "none",
               "Lock the rooms and the machines."),
-    Provision("164.310(d)", "Devices and media", "What a study kept between rounds is removed when it ends.", "the datasite's home",
-              "Erase and dispose of disks; the table and its copies are yours."),
+    Provision("164.310(d)", "Devices and media", "What a study kept between rounds is removed when it ends.",
+              "the datasite's home", "Erase and dispose of disks; the table and its copies are yours."),
     Provision("164.312(a)(2)(i)", "Unique user identification", "Each researcher and hospital has keys of its own, "
               "pinned by fingerprint. Of the hospital's people it knows only the account's name.", "decisions",
               "Give each person an account of their own."),

@@ -54,15 +54,12 @@ def _manifest(folder: Path, fingerprint: str) -> tuple[list[Finding], str]:
         return [Finding(what, f"{Path(problem.filename).name} is not in the folder", False)], ""
     except (ValueError, KeyError, TypeError, Refused, OSError) as problem:
         return [Finding(what, f"it cannot be trusted: {problem}", False)], ""
-    found = [Finding(what, f"signed by {keys.email}; digest {sha256(data)}", True)]
-    shown = keys.fingerprint
-    if fingerprint and not same_fingerprint(fingerprint, shown):
-        found.append(Finding("the researcher's keys", f"{shown}, not the fingerprint you gave", False))
-    else:
-        found.append(
-            Finding("the researcher's keys", shown if fingerprint else f"{shown}; compare it with theirs", True)
-        )
-    return found, sha256(data)
+    asked = Finding(what, f"signed by {keys.email}; digest {sha256(data)}", True)
+    shown, whose = keys.fingerprint, "the researcher's keys"
+    if not fingerprint:
+        return [asked, Finding(whose, f"{shown}; compare it with theirs", True)], sha256(data)
+    same = same_fingerprint(fingerprint, shown)
+    return [asked, Finding(whose, shown if same else f"{shown}, not the fingerprint you gave", same)], sha256(data)
 
 
 def _decisions(
