@@ -62,7 +62,6 @@ def _description(record: Record, statements: Statements) -> Iterator[Block]:
         return
     dictionary = record.dictionary
     most = f"at most {duration(m.seconds_per_round)}"
-    most = f"at most {duration(m.seconds_per_round)}"
     rounds = f"once, in {most}" if m.statistics else f"in at most {m.rounds:,} rounds, each of {most}"
     yield Facts(
         [
