@@ -16,7 +16,7 @@ from datasites.report.assessment import safeguards
 from datasites.report.record import Entry, Record
 from datasites.report.safeguards import GDPR, HIPAA
 from datasites.report.statements import Statements
-from datasites.report.study import reason_text, said, spend_row, standing, table
+from datasites.report.study import checks, reason_text, said, spend_row, standing, table, when
 from policies.errors import WardroundError
 
 _REFUSALS = (
@@ -63,12 +63,13 @@ def datasite_document(
         [
             Section("Does this record hold?", list(standing(findings))),
             Section("In short", [_short(site, entries, records, period)]),
-            Section("What only people can say", list(said(statements))),
             Section("Studies", list(_studies(entries, records))),
             Section("Tables", list(_tables(site))),
             Section("Researchers accepted", list(_peers(entries))),
             Section("What was refused, failed or kept back", list(_refused(entries))),
             Section("Privacy spent, and what remains", list(_budgets(site))),
+            Section("What only people can say", list(said(statements))),
+            Section("What was checked", [checks(findings)]),
             Section("Map: GDPR", [safeguards(GDPR)]),
             Section("Map: HIPAA Security Rule (45 CFR)", [safeguards(HIPAA)]),
         ],
@@ -141,7 +142,7 @@ def _tables(site: Datasite) -> Iterator[Block]:
 
 
 def _peers(entries: Sequence[Entry]) -> Iterator[Block]:
-    rows = [(str(e.get("peer")), e["at"], str(e.get("fingerprint"))) for e in _of(entries, Kind.PEER_ACCEPTED)]
+    rows = [(str(e.get("peer")), when(e["at"]), str(e.get("fingerprint"))) for e in _of(entries, Kind.PEER_ACCEPTED)]
     yield table(("Who", "When", "Fingerprint that was compared"), rows) if rows else Paragraph("None in this period.")
 
 
@@ -149,7 +150,7 @@ def _refused(entries: Sequence[Entry]) -> Iterator[Block]:
     rows = [
         (
             f"{e['number']:,}",
-            e["at"],
+            when(e["at"]),
             e["kind"].replace("_", " "),
             str(e.get("study", ""))[:12] or str(e.get("peer", e.get("hospital", ""))),
             reason_text(str(e.get("reason", ""))),

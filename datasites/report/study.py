@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from datasites.approval import private
 from datasites.approval.packet.document import Block, Cell, Document, Facts, Paragraph, Section, Table, Tone
@@ -19,7 +19,7 @@ from datasites.wire.reasons import Reason
 MOST = 200  # rows of one table; the export of the audit log has all of them
 NOT_SAID = "NOT STATED"
 BAD = (
-    "THIS RECORD CANNOT BE TRUSTED AS IT STANDS. {wrong} of {all} checks did not hold; they stand first below. "
+    "THIS RECORD CANNOT BE TRUSTED AS IT STANDS. {wrong} of {all} checks did not hold. "
     "Do not hand it on as a record of what happened: find out what was changed, and by whom."
 )
 GOOD = "All {all} checks held: signatures, digests, approvals, the privacy ledger and the audit log fit each other."
@@ -33,13 +33,14 @@ def study_document(record: Record, findings: Sequence[Finding], statements: Stat
             Section("Does this record hold?", list(standing(findings))),
             Section("In short", [_short(record, at)]),
             Section("The five safes", [_safes(record, statements)]),
-            Section("What only people can say", list(said(statements))),
             Section("What was asked, and by whom", list(_asked(record))),
             Section("Data that was used", list(_data(record))),
             Section("Decisions", list(_decisions(record))),
             Section("What left, and when", list(_left(record))),
             Section("What was refused, failed or was kept back", list(_refused(record))),
             Section("Privacy spent, and what remains", list(_privacy(record))),
+            Section("What only people can say", list(said(statements))),
+            Section("What was checked", [checks(findings)]),
             Section("How a third party checks this record", list(_verify(record))),
             Section("What this record does not show", list(_missing(record))),
         ],
@@ -47,13 +48,27 @@ def study_document(record: Record, findings: Sequence[Finding], statements: Stat
 
 
 def standing(findings: Sequence[Finding]) -> Iterator[Block]:
-    """The verdict, and every check; those that did not hold come first."""
+    """The verdict, and what did not hold."""
     wrong = [one for one in findings if not one.good]
     text = (BAD if wrong else GOOD).format(wrong=len(wrong), all=len(findings))
     yield Paragraph(text, "bad" if wrong else "good")
+    if wrong:
+        yield checks(wrong)
+
+
+def checks(findings: Sequence[Finding]) -> Table:
+    """Each of them, those that did not hold first."""
     ordered = sorted(findings, key=lambda one: one.good)
     rows = [(one.what, "holds" if one.good else "DOES NOT HOLD", one.found) for one in ordered]
-    yield table(("Checked", "Result", "Found"), rows, tones=["plain" if one.good else "bad" for one in ordered])
+    return table(("Checked", "Result", "Found"), rows, tones=["plain" if one.good else "bad" for one in ordered])
+
+
+def when(text: object) -> str:
+    """A time of the audit log, as people write it; what is none is shown as it stands."""
+    try:
+        return f"{datetime.fromisoformat(str(text)).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return str(text)
 
 
 def said(statements: Statements) -> Iterator[Block]:
@@ -62,12 +77,14 @@ def said(statements: Statements) -> Iterator[Block]:
         "nothing, and nothing here says that a law is complied with.",
         "quiet",
     )
-    rows, tones = [], list[Tone]()
-    for name, asked in ASKED.items():
-        answer = statements.said.get(name, "")
-        rows.append((asked.what, answer or f"{NOT_SAID}: to be said by {asked.who}", asked.where))
-        tones.append("plain" if answer else "bad")
-    yield table(("What", "Said by people", "Asked for by"), rows, tones=tones)
+    missing = statements.open
+    if missing:
+        yield Paragraph(f"{len(missing)} of {len(ASKED)} are not stated yet.", "bad")
+    rows = [
+        (asked.what, statements.said.get(name) or f"{NOT_SAID}: to be said by {asked.who}", asked.where)
+        for name, asked in ASKED.items()
+    ]
+    yield table(("What", "Said by people", "Asked for by"), rows)
 
 
 def _short(record: Record, at: datetime) -> Facts:
@@ -81,7 +98,7 @@ def _short(record: Record, at: datetime) -> Facts:
         ("Asked for by", record.researcher),
         ("Decision in force", _decision_in_force(verdict)),
         ("Left the hospital", f"{len(left):,} answers with results, {leaks:,} bytes as sent (encrypted)"),
-        ("First and last", f"{left[0]['at']} and {left[-1]['at']}" if left else "nothing left"),
+        ("First and last", f"{when(left[0]['at'])} and {when(left[-1]['at'])}" if left else "nothing left"),
         ("This record was written", f"{at:%Y-%m-%d %H:%M:%S} UTC"),
     ]
     return Facts(rows)
@@ -139,7 +156,7 @@ def _asked(record: Record) -> Iterator[Block]:
     rows = [
         ("Who asked", record.researcher),
         ("Fingerprint of their keys", keys.fingerprint if keys else "not known here any more"),
-        ("Arrived", str(received[0]["at"]) if received else "the audit log does not say"),
+        ("Arrived", when(received[0]["at"]) if received else "the audit log does not say"),
     ]
     if m is None:
         yield Facts(rows)
@@ -228,7 +245,14 @@ def _left(record: Record) -> Iterator[Block]:
         yield Paragraph("Nothing left the hospital for this study but, if so, fixed words of refusal.")
     else:
         rows = [
-            (str(e.get("round")), e["at"], _task(e), f"{int(e['bytes']):,}", str(e.get("reply")), f"{e['number']:,}")
+            (
+                str(e.get("round")),
+                when(e["at"]),
+                _task(e),
+                f"{int(e['bytes']):,}",
+                str(e.get("reply")),
+                f"{e['number']:,}",
+            )
             for e in left
         ]
         yield table(("Round", "When", "What", "Bytes", "SHA-256 as sent", "Log entry"), rows)
@@ -241,7 +265,7 @@ def _left(record: Record) -> Iterator[Block]:
         yield Paragraph("The data owner also released lines of the study's log. Their text is not repeated here:")
         yield table(
             ("Excerpt", "When", "By", "Lines", "Bytes", "SHA-256 of the signed document"),
-            [(str(x.number), x.at, x.by, f"{x.lines:,}", f"{x.bytes:,}", x.digest) for x in record.excerpts],
+            [(str(x.number), when(x.at), x.by, f"{x.lines:,}", f"{x.bytes:,}", x.digest) for x in record.excerpts],
         )
 
 
@@ -254,7 +278,7 @@ def _refused(record: Record) -> Iterator[Block]:
     told = record.of(Kind.REFUSED, Kind.RUN_FAILED, Kind.RUN_INTERRUPTED)
     if told:
         rows = [
-            (str(e.get("round", "")), e["at"], e["kind"].replace("_", " "), reason_text(str(e.get("reason", ""))),
+            (str(e.get("round", "")), when(e["at"]), e["kind"].replace("_", " "), reason_text(str(e.get("reason", ""))),
              f"{e['number']:,}")
             for e in told
         ]  # fmt: skip
@@ -306,7 +330,7 @@ def _privacy(record: Record) -> Iterator[Block]:
     charges = budget.history
     charges = charges[charges["study"] == record.digest]
     rows_of = [
-        (str(row.round), str(row.at), str(row.state), str(row.releases)) for row in charges.itertuples(index=False)
+        (str(row.round), when(row.at), str(row.state), str(row.releases)) for row in charges.itertuples(index=False)
     ]
     if rows_of:
         yield table(("Round", "Reserved at", "State", "Released, and with how much noise"), rows_of)
