@@ -126,23 +126,22 @@ def _reviewed(record: Record) -> str:
     return NO_GUARANTEE
 
 
-def _measures(record: Record) -> Table:
+def _measures(record: Record) -> Facts:
     m = record.manifest
     rows = [
-        ("The table stays at the hospital; only approved results leave", "the release log in the report"),
-        ("Approval by a person, bound to every byte of the request, limited and revocable", "decisions in the report"),
-        ("Results held to the names, shapes and types that were approved", "the manifest"),
-        ("Encrypted end to end and signed", "digests in the report"),
-        ("A log that cannot be changed without others noticing", "audit.jsonl"),
+        ("Releases in the report", "The table stays at the hospital; only approved results leave"),
+        ("Decisions in the report", "Approval bound to every byte of the request, limited and revocable"),
+        ("The manifest", "Results are held to the names, shapes and types that were approved"),
+        ("Digests in the report", "Messages are signed and encrypted end to end"),
+        ("audit.jsonl", "A log that cannot be changed without others noticing"),
     ]
     if m and m.asked is not None:
-        rows.append(("Differential privacy by the hospital's own program", "privacy in the report"))
+        rows.append(("Privacy in the report", "Differential privacy, by the hospital's own program"))
     if m and m.asked is None:
-        rows.append(("Code confined without a network, reading only its columns", "the policy"))
+        rows.append(("The policy", "Code is confined without a network, and reads only its columns"))
     if m and m.secure_aggregation:
-        rows.append(("Only a sum over several hospitals can be read", "the manifest"))
-    rows.append((f"{_FILL} the security official: measures of the organisation", ""))
-    return Table(("Measure in force", "Evidence"), rows)
+        rows.append(("The manifest", "Only a sum over several hospitals can be read"))
+    return Facts([*rows, ("The organisation's own", f"{_FILL} the security official")])
 
 
 def _board(record: Record, statements: Statements) -> Facts:

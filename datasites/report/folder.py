@@ -7,10 +7,11 @@
 | ro-crate-metadata.json | the record for programs: a Five Safes RO-Crate |
 | study/manifest.json, manifest.sig | what was asked for, as its researcher signed it |
 | decisions/N.json | the signed decisions, byte for byte as the audit log recorded them |
-| keys/researcher.json | the researcher's public keys, as pinned here |
-| audit.jsonl | the whole audit log (`--without-log` leaves it out) |
+| keys/hospital.json, researcher.json | the public keys of both, as known here |
+| audit.jsonl | the whole audit log (`--no-log` leaves it out) |
+| signed.json | the digests of all these files, and whether the record held, signed by the hospital |
 
-Of a whole datasite only report.html and audit.jsonl are written.
+Of a whole datasite only report.html, audit.jsonl and signed.json are written.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from datasites.report.checks import log_findings, study_findings
 from datasites.report.crate import write_crate
 from datasites.report.datasite import Period, datasite_document
 from datasites.report.record import Record, read_log, read_record
+from datasites.report.signed import SIGNED, sign_folder
 from datasites.report.statements import FILE, Statements, read_statements
 from datasites.report.study import study_document
 from datasites.state import now
 from datasites.wire.files import write_atomically
+from datasites.wire.identity import PublicIdentity
 from datasites.wire.manifest import MANIFEST_FILE, SIGNATURE_FILE
 from policies.errors import InvalidInput
 
@@ -70,7 +73,9 @@ def report_study(
         write_atomically(folder / name, data)
     there = sorted([*files, *([LOG] if (folder / LOG).exists() else [])])
     write_crate(folder, record, findings, said, at, there)
-    return Written(["ro-crate-metadata.json", *there], findings)
+    there.append("ro-crate-metadata.json")
+    sign_folder(site.identity, folder, there, all(one.good for one in findings), record.digest)
+    return Written([*sorted(there), SIGNED], findings)
 
 
 def report_datasite(
@@ -91,7 +96,9 @@ def report_datasite(
         findings.append(Finding("audit log", f"{unreadable:,} entries cannot be read", False))
     document = datasite_document(site, entries, records, findings, said, period)
     write_atomically(folder / REPORT, page(document, "d").encode())
-    return Written([REPORT, *([LOG] if (folder / LOG).exists() else [])], findings)
+    there = [REPORT, *([LOG] if (folder / LOG).exists() else [])]
+    sign_folder(site.identity, folder, there, all(one.good for one in findings))
+    return Written([*there, SIGNED], findings)
 
 
 def _statements(site: Datasite, more: Path | None) -> Statements:
@@ -121,7 +128,11 @@ def _evidence(record: Record) -> dict[str, bytes]:
     if record.asked:
         files[f"study/{MANIFEST_FILE}"] = record.asked.document
         files[f"study/{SIGNATURE_FILE}"] = record.asked.signature.encode()
+    files["keys/hospital.json"] = _keys(record.hospital)
     if record.researcher_keys:
-        keys = {"email": record.researcher_keys.email, "keys": record.researcher_keys.document}
-        files["keys/researcher.json"] = json.dumps(keys, indent=1, sort_keys=True).encode()
+        files["keys/researcher.json"] = _keys(record.researcher_keys)
     return files
+
+
+def _keys(public: PublicIdentity) -> bytes:
+    return json.dumps({"email": public.email, "keys": public.document}, indent=1, sort_keys=True).encode()

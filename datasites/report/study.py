@@ -310,8 +310,8 @@ def _privacy(record: Record) -> Iterator[Block]:
     budget, m = record.budget, record.manifest
     if m is not None and m.asked is None and not any(d.noise for d in record.decided):
         yield Paragraph(
-            "No differential-privacy guarantee: this study ran code of the researcher's without gate noise, and "
-            "nothing was charged. What protects patients is the review of that code and the limits on what left.",
+            "No differential-privacy guarantee: this study runs code of the researcher's without gate noise, and "
+            "nothing is charged. What protects patients is the review of that code and the limits on what left.",
             "bad",
         )
     if budget is None:
@@ -326,7 +326,7 @@ def _privacy(record: Record) -> Iterator[Block]:
     named = [("this study", mine), *((f"all studies of {one.who}", one) for one in theirs)]
     rows = [spend_row(who, one) for who, one in [*named, ("all studies of the table", budget.total)]]
     yield table(("Whose", "Epsilon spent", "Counted", "Limit", "Remains"), rows)
-    yield Paragraph(f"{COUNTED} Delta is {budget.limits.delta:g}. The unit that is protected is a patient.", "quiet")
+    yield Paragraph(f"{COUNTED} Delta is {budget.limits.delta:g}.", "quiet")
     charges = budget.history
     charges = charges[charges["study"] == record.digest]
     rows_of = [
@@ -356,14 +356,14 @@ def _verify(record: Record) -> Iterator[Block]:
             ("The study's digest, by hand", f"sha256sum study/manifest.json gives {record.digest}"),
             (
                 "A decision, by hand",
-                "sha256sum decisions/1.json gives the `document` of its `decided` entry in audit.jsonl",
+                "sha256sum decisions/1.json gives the document of its decided entry in audit.jsonl",
             ),
             ("What a hospital sent", "sha256sum of the sealed message, as the store holds it, gives the digest above"),
         ]
     )
     yield Paragraph(
         "audit.jsonl is the whole log: it names other studies, people and times, and nothing of patients. Leave it out "
-        "(--without-log) for readers who may not know of those; then only signatures can be checked.",
+        "(--no-log) for readers who may not know of those; then only signatures can be checked.",
         "quiet",
     )
 

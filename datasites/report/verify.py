@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from datasites.audit.export import ENTRY, LEAF
 from datasites.audit.read import read_export
 from datasites.audit.verify import Finding, Report, verify
 from datasites.report.folder import LOG
+from datasites.report.signed import read_signed
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
 from datasites.wire.identity import PublicIdentity, same_fingerprint
@@ -23,23 +24,57 @@ MOST_BYTES = 64 * 1024 * 1024  # of one file that is read whole
 
 
 def verify_folder(folder: Path, others: Sequence[Path] = (), fingerprint: str = "", researcher: str = "") -> Report:
-    """What can be checked of a report's folder with its audit log: the log, each decision's signature and that the log
-    recorded it, and the manifest's digest and signature.
+    """What can be checked of a study's report: the hospital's signature under all of it, the log, the manifest's digest
+    and signature, and each decision's signature and that the log recorded it.
 
     others, fingerprint: as `datasites.audit.verify` takes them. researcher: the fingerprint of the researcher's keys.
     Raises InvalidInput for a folder that is no such report.
     """
-    log = folder / LOG
-    if not log.is_file():
-        raise InvalidInput(f"There is no {LOG} in {folder}.", "Ask for a report with its log, or name another folder.")
-    report, hospital = verify(log, others, fingerprint), read_export(log).public
-    if hospital is None:
-        raise InvalidInput(f"{log} does not begin with a hospital's keys.")
-    findings = [Finding(f"audit log: {one.what}", one.found, one.good) for one in report.findings]
+    hospital, log = _hospital(folder), folder / LOG
+    contents, findings = read_signed(folder, hospital)
     manifest, digest = _manifest(folder, researcher)
-    decided = {(e.get("study"), e.get("decision")): e.get("document") for e in _entries(log, Kind.DECIDED)}
-    decisions = list(_decisions(folder, hospital, digest, decided))
-    return Report(report.hospital, report.size, [*findings, *manifest, *decisions])
+    if contents and contents.study != digest:
+        findings.append(Finding("the study", "the manifest is not that of the study that was reported on", False))
+    decided, size = None, 0
+    if log.is_file():
+        report = verify(log, others, fingerprint)
+        size = report.size
+        findings += [Finding(f"audit log: {one.what}", one.found, one.good) for one in report.findings]
+        findings += _same_keys(log, hospital)
+        decided = {(e.get("study"), e.get("decision")): e.get("document") for e in _entries(log, Kind.DECIDED)}
+    else:
+        findings += [
+            *_shown(hospital, fingerprint),
+            Finding("audit log", "not in the folder, so not checked", not others),
+        ]
+    return Report(hospital.email, size, [*findings, *manifest, *_decisions(folder, hospital, digest, decided)])
+
+
+def _hospital(folder: Path) -> PublicIdentity:
+    try:
+        return _public(folder / "keys" / "hospital.json")
+    except (OSError, ValueError, KeyError, TypeError, Refused):
+        raise InvalidInput(f"{folder} is no report of a study.", "Make one with: wardround report STUDY") from None
+
+
+def _public(path: Path) -> PublicIdentity:
+    told = json.loads(_read(path))
+    return PublicIdentity.parse(told["email"], told["keys"])
+
+
+def _same_keys(log: Path, hospital: PublicIdentity) -> Iterator[Finding]:
+    public = read_export(log).public
+    if public is None or public.fingerprint != hospital.fingerprint or public.email != hospital.email:
+        yield Finding("audit log: keys", "they are not those that the report was signed with", False)
+
+
+def _shown(hospital: PublicIdentity, fingerprint: str) -> Iterator[Finding]:
+    shown = hospital.fingerprint
+    if not fingerprint:
+        yield Finding("the hospital's keys", f"{shown}; compare it with the hospital's", True)
+    else:
+        same = same_fingerprint(fingerprint, shown)
+        yield Finding("the hospital's keys", shown if same else f"{shown}, not the fingerprint you gave", same)
 
 
 def _manifest(folder: Path, fingerprint: str) -> tuple[list[Finding], str]:
@@ -47,8 +82,7 @@ def _manifest(folder: Path, fingerprint: str) -> tuple[list[Finding], str]:
     try:
         data = _read(folder / "study" / MANIFEST_FILE)
         signature = _read(folder / "study" / SIGNATURE_FILE).decode()
-        told = json.loads(_read(folder / "keys" / "researcher.json"))
-        keys = PublicIdentity.parse(told["email"], told["keys"])
+        keys = _public(folder / "keys" / "researcher.json")
         verify_manifest(data, signature, keys)
     except FileNotFoundError as problem:
         return [Finding(what, f"{Path(problem.filename).name} is not in the folder", False)], ""
@@ -63,10 +97,10 @@ def _manifest(folder: Path, fingerprint: str) -> tuple[list[Finding], str]:
 
 
 def _decisions(
-    folder: Path, hospital: PublicIdentity, digest: str, decided: dict[tuple[object, object], object]
+    folder: Path, hospital: PublicIdentity, digest: str, decided: Mapping[tuple[object, object], object] | None
 ) -> Iterator[Finding]:
-    """Every one that the log recorded for the study has to be there, and none besides."""
-    expected = {number: document for (study, number), document in decided.items() if study == digest}
+    """Every one that the log recorded for the study has to be there, and none besides. decided: None without a log."""
+    expected = {number: document for (study, number), document in (decided or {}).items() if study == digest}
     for path in sorted((folder / "decisions").glob("*.json"), key=lambda one: (len(one.name), one.name)):
         what = f"decisions/{path.name}"
         try:
@@ -80,10 +114,11 @@ def _decisions(
             yield Finding(what, f"it is not signed by {hospital.email}: it was changed", False)
         elif one.study != digest:
             yield Finding(what, "it is on another study", False)
-        elif expected.pop(one.number, None) != sha256(data):
+        elif decided is not None and expected.pop(one.number, None) != sha256(data):
             yield Finding(what, "the audit log did not record it", False)
         else:
-            yield Finding(what, f"{one.verdict} on {one.decided_at:%Y-%m-%d}; signed; the audit log recorded it", True)
+            recorded = "" if decided is None else "; the audit log recorded it"
+            yield Finding(what, f"{one.verdict} on {one.decided_at:%Y-%m-%d}; signed{recorded}", True)
     for number in expected:
         yield Finding(f"decision {number}", "the audit log recorded it, but it is not in the folder", False)
 
