@@ -1,4 +1,4 @@
-"""A hospital that has run a study, made by the product's own code; and patients' values planted wherever they may lie."""
+"""A hospital that has run a study, made by the product's own code, with patients' values planted everywhere."""
 
 from __future__ import annotations
 
