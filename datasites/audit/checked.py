@@ -35,6 +35,8 @@ def as_shown_before(identity: Identity, audit: AuditLog, store: str, options: Ma
         return Finding(what, str(problem), False)
     except Unavailable as problem:
         return Finding(what, f"not checked: {problem}", False)
+    except LookupError:
+        return Finding(what, "the log's tree of hashes is damaged", False)
     return Finding(what, "this log continues all of it", True)
 
 

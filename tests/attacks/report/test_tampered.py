@@ -8,9 +8,10 @@ import re
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,11 +63,15 @@ def flip_an_entry(home: Path) -> None:
 
 
 def damage_an_entry(home: Path) -> None:
-    tampered(home, "UPDATE audit_entries SET entry = 'no JSON' WHERE number = 5")
+    tampered(home, "UPDATE audit_entries SET entry = '[5]' WHERE number = 5")
 
 
 def rewrite_the_whole_log(home: Path) -> None:
-    rewrite(home / "state.db", lambda entries: [e.update(bytes=1) for e in entries if e["kind"] == "released"] and None)
+    def change(entries: list[dict[str, Any]]) -> None:
+        for entry in entries:
+            entry.update({"bytes": 1} if entry["kind"] == "released" else {})
+
+    rewrite(home / "state.db", change)
 
 
 def drop_an_entry(home: Path) -> None:
@@ -133,17 +138,17 @@ def run_without_approval(home: Path) -> None:
     """A hospital whose agent did not look."""
     with Datasite.opened(home) as site:
         site.revoke("demo", reason="Stop")
-        answer(site, STUDY, 4)
+        answer(site, STUDY, 4, charged=False)
 
 
 def run_too_often(home: Path) -> None:
     with Datasite.opened(home) as site:
-        answer(site, STUDY, 4)
+        answer(site, STUDY, 4, charged=False)
         answer(site, STUDY, 5, charged=False)
 
 
 @pytest.fixture
-def wardround(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., int]]:
+def wardround(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., int]:
     def run(*arguments: object) -> int:
         monkeypatch.setattr(sys, "argv", ["wardround", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
@@ -151,7 +156,7 @@ def wardround(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         assert "Traceback" not in capsys.readouterr().err
         return int(ended.value.code or 0)
 
-    yield run
+    return run
 
 
 @pytest.mark.parametrize(
@@ -159,7 +164,7 @@ def wardround(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     [
         (None, ""),
         (flip_an_entry, "was changed: it does not have its hash"),
-        (damage_an_entry, "it cannot be read as a whole|is damaged|does not have its hash"),
+        (damage_an_entry, "is damaged"),
         (rewrite_the_whole_log, "The audit log was rewritten: its first"),
         (drop_an_entry, "stands in its place"),
         (drop_the_tree, "it cannot be read as a whole"),
@@ -285,4 +290,4 @@ def test_a_folder_that_is_no_report_is_told_in_a_sentence(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    assert "is no report of a study" in capsys.readouterr().err
+    assert "is no report of a study" in " ".join(capsys.readouterr().err.split())
