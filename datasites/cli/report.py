@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from datasites.approval.expiry import until as moment
 from datasites.approval.packet.visible import visible
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
 from datasites.datasite import Datasite
@@ -41,7 +41,7 @@ def report(
 
     if study and (since or before):
         raise InvalidInput("A study's record has no period.", "Leave out --since and --before, or the study.")
-    period = Period(moment(since) if since else None, moment(before) if before else None)
+    period = Period(_moment(since), _moment(before))
     folder = out.expanduser().resolve()
     with Datasite.opened(home) as site:
         if study:
@@ -61,3 +61,14 @@ def report(
             console.print(f"All {len(written.findings)} checks held. Open report.html.")
     if written.wrong:
         raise typer.Exit(1)
+
+
+def _moment(text: str) -> datetime | None:
+    """A date's first moment, in UTC unless it says otherwise; None for no text."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not a date.", "Write it as 2027-01-31.") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
