@@ -81,10 +81,10 @@ def _of(entries: Sequence[Entry], *kinds: Kind) -> list[Entry]:
 
 
 def _short(site: Datasite, entries: Sequence[Entry], records: Sequence[Record], period: Period) -> Facts:
-    left = _of(entries, Kind.RELEASED)
+    left, email = _of(entries, Kind.RELEASED), site.settings.email
     return Facts(
         [
-            ("Hospital", f"{site.settings.name or site.settings.email} ({site.settings.email})"),
+            ("Hospital", f"{site.settings.name} ({email})" if site.settings.name else email),
             ("Fingerprint of its keys", site.fingerprint),
             ("Period", str(period)),
             ("Studies", f"{len(records):,}"),

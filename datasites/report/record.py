@@ -98,8 +98,8 @@ class Record:
 
     @property
     def decided(self) -> list[Decision]:
-        """All decisions that can be read, oldest first."""
-        return [kept.signed.decision for kept in self.decisions if kept.signed]
+        """All decisions that the hospital signed, oldest first."""
+        return [kept.signed.decision for kept in self.decisions if kept.signed and kept.signed.verified(self.hospital)]
 
     def of(self, *kinds: Kind) -> list[Entry]:
         return [entry for entry in self.entries if entry.get("kind") in kinds]

@@ -88,15 +88,15 @@ def said(statements: Statements) -> Iterator[Block]:
 
 
 def _short(record: Record, at: datetime) -> Facts:
-    left, verdict = record.of(Kind.RELEASED), record.decided[-1] if record.decided else None
+    left, email = record.of(Kind.RELEASED), record.hospital.email
     leaks = sum(int(entry["bytes"]) for entry in left)
     rows = [
-        ("Hospital", f"{record.title} ({record.hospital.email})"),
+        ("Hospital", email if record.title == email else f"{record.title} ({email})"),
         ("Fingerprint of its keys", record.hospital.fingerprint),
         ("Study", record.name),
         ("Digest of all that was asked for", record.digest),
         ("Asked for by", record.researcher),
-        ("Decision in force", _decision_in_force(verdict)),
+        ("Decision in force", _in_force(record, at)),
         ("Left the hospital", f"{len(left):,} answers with results, {leaks:,} bytes as sent (encrypted)"),
         ("First and last", f"{when(left[0]['at'])} and {when(left[-1]['at'])}" if left else "nothing left"),
         ("This record was written", f"{at:%Y-%m-%d %H:%M:%S} UTC"),
@@ -104,11 +104,16 @@ def _short(record: Record, at: datetime) -> Facts:
     return Facts(rows)
 
 
-def _decision_in_force(decision: object) -> str:
-    verdict = getattr(decision, "verdict", "none: nobody has decided")
-    expires = getattr(decision, "expires_at", None)
-    rounds = getattr(decision, "rounds", 0)
-    return f"{verdict}, for {rounds:,} rounds, until {expires:%Y-%m-%d %H:%M} UTC" if expires else str(verdict)
+def _in_force(record: Record, at: datetime) -> str:
+    if len(record.decided) < len(record.decisions):
+        return "not known: a decision here is not signed by the hospital"
+    if not record.decided:
+        return "none: nobody has decided"
+    last = record.decided[-1]
+    if last.expires_at is None:
+        return last.verdict
+    ended = "until" if last.in_force(at) else "expired at"
+    return f"{last.verdict}, for {last.rounds:,} rounds, {ended} {last.expires_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _safes(record: Record, statements: Statements) -> Table:
