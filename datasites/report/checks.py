@@ -69,7 +69,7 @@ def _manifest(record: Record, researcher: PublicIdentity | None) -> Finding:
 
 
 def _code(site: Datasite, record: Record) -> Iterator[Finding]:
-    if record.asked and record.asked.approved_copy:
+    if record.asked and record.asked.approved_copy and record.asked.manifest.files:
         try:
             files = site.office.vault.files(record.digest)
         except WardroundError as problem:

@@ -41,7 +41,9 @@ def write_crate(
         properties = {"name": part, "encodingFormat": _KINDS.get(Path(part).suffix, "text/plain")}
         properties["contentSize"] = str((folder / part).stat().st_size)
         crate.add_file(dest_path=part, properties=properties)
-    entities = [*_people(record, statements), *_data(record), *_run(record), *_assessments(record, findings, at)]
+    privacy = _privacy(record)
+    entities = [*_people(record, statements), *_data(record), *_run(record), *privacy]
+    entities += _assessments(record, findings, at)
     for entity in entities:
         _add(crate, entity)
     root = crate.root_dataset
@@ -54,6 +56,7 @@ def write_crate(
     root["sourceOrganization"] = {"@id": _PROJECT}
     root["mainEntity"] = {"@id": "study/"}
     mentioned = [one["@id"] for one in entities if one["@type"] in ("CreateAction", "AssessAction")]
+    mentioned += [one["@id"] for one in privacy]
     root["mentions"] = [{"@id": name} for name in [*mentioned, *_said_ids(statements)]]
     crate.metadata.write(folder)
 
@@ -193,6 +196,25 @@ def _run(record: Record) -> list[dict[str, Any]]:
         **times,
     }
     return [action, *results, *([permission] if results else [])]
+
+
+def _privacy(record: Record) -> list[dict[str, Any]]:
+    """What is spent of the table's budget; nothing where there is none."""
+    budget = record.budget
+    if budget is None or budget.limits is None:
+        return []
+    own = [one for one in budget.studies if one.who == record.digest]
+    told = [("study", "this study", own[0] if own else None), ("table", "all studies of the table", budget.total)]
+    return [
+        {
+            "@id": f"#epsilon-{name}",
+            "@type": "PropertyValue",
+            "name": f"Epsilon spent by {whose}",
+            "value": round(spend.epsilon, 6) if spend else 0.0,
+            "description": f"At delta {budget.limits.delta:g}, as the privacy ledger has it; see report.html.",
+        }
+        for name, whose, spend in told
+    ]
 
 
 def _assessments(record: Record, findings: Sequence[Finding], at: datetime) -> Iterable[dict[str, Any]]:

@@ -97,3 +97,9 @@ def test_the_assessments(graph: dict[str, dict[str, Any]]) -> None:
     sign_off = found["https://w3id.org/shp#SignOff"]
     assert {"study/", "#project"} <= set(listed(sign_off["object"]))
     assert graph[sign_off["instrument"]["@id"]]["@type"] == "CreativeWork"
+
+
+def test_the_privacy_spent(graph: dict[str, dict[str, Any]], site: Datasite) -> None:
+    budget = site.budget("stays")
+    assert graph["#epsilon-study"]["value"] == round(budget.studies[0].epsilon, 6) > 0
+    assert graph["#epsilon-table"]["value"] == round(budget.total.epsilon, 6)
