@@ -57,10 +57,10 @@ def model_card(
         "Written from the record of a federated study. What no record can tell is marked; nothing here says that the "
         "model is safe, fair or fit for a patient.",
         *_section("The model", _model(result, saved)),
-        *_section("Where it comes from", _lineage(result, replaces)),
+        *_section("Where it comes from", _lineage(result)),
         *_section("What it is for", _use(result)),
         *_section("Patients' data", _data(result)),
-        *_section("How well it does", _performance(result)),
+        *_section("How well it does", _performance(result, subgroups)),
         *_section("Groups of patients", _groups(result, subgroups)),
         *_section("Privacy", _privacy(result, delta)),
         *_section("What went wrong on the way", _problems(result)),
@@ -91,7 +91,7 @@ def _model(result: Result, saved: bytes) -> Iterator[str]:
     yield _table(
         ("what", "value"),
         [
-            ("SHA-256 of the file that `save` writes", hashlib.sha256(saved).hexdigest()),
+            ("SHA-256 of the file that save() writes", hashlib.sha256(saved).hexdigest()),
             ("Bytes of that file", f"{len(saved):,}"),
             ("Numbers", f"{numbers:,}"),
             ("Method", result.strategy),
@@ -112,7 +112,7 @@ def _model(result: Result, saved: bytes) -> Iterator[str]:
         )
 
 
-def _lineage(result: Result, replaces: str) -> Iterator[str]:
+def _lineage(result: Result) -> Iterator[str]:
     m = result.manifest
     rows = [
         ("Study", m.digest),
@@ -120,7 +120,6 @@ def _lineage(result: Result, replaces: str) -> Iterator[str]:
         ("Submitted by", m.researcher),
         ("Tier", "reviewed: the researcher's code" if m.asked is None else "private: the hospitals' own program"),
         ("Dictionary of the table", m.dictionary),
-        ("Replaces the model", replaces or "none named"),
     ]
     yield _table(("what", "value"), rows)
     if m.files:
@@ -153,7 +152,7 @@ def _newest(result: Result) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in newest.to_dict("records")]
 
 
-def _performance(result: Result) -> Iterator[str]:
+def _performance(result: Result, subgroups: Subgroups) -> Iterator[str]:
     rows = _newest(result)
     if not rows:
         yield "**Not tested:** no hospital has tested a state of this study, or what it found may not leave."
@@ -162,7 +161,7 @@ def _performance(result: Result) -> Iterator[str]:
     after = int(rows[0]["round"])
     yield (
         f"Tested after {after:,} rounds, by each hospital on its own patients. What hospitals add noise to, or round, "
-        "is told as it came."
+        "is told as it came. Hospitals let these numbers out to the researcher; ask them before publishing."
     )
     if after != result.round:
         yield f"**Older than the model:** that is {result.round:,} rounds old."
@@ -172,9 +171,14 @@ def _performance(result: Result) -> Iterator[str]:
     yield _table(("hospital", "rows tested", *map(plain, names)), by_hospital)
     if names:
         spread = [(name, *_spread([row.get(name) for row in rows])) for name in names]
-        yield _table(("metric", "worst to best hospital", "hospitals"), [(n, told, count) for n, told, count in spread])
+        yield _table(
+            ("metric", "lowest to highest hospital", "hospitals"), [(n, told, count) for n, told, count in spread]
+        )
     last = {str(name): value for name, value in result.rounds.iloc[-1].to_dict().items()}
-    over_all = {n: v for n, v in last.items() if n == "federated_auc" or n.startswith("mean_")}
+    grouped = {
+        f"mean_{name}" for metrics in subgroups.values() for name in metrics
+    }  # means of all patients tell nothing
+    over_all = {n: v for n, v in last.items() if (n == "federated_auc" or n.startswith("mean_")) and n not in grouped}
     if over_all:
         yield _table(("over all hospitals", "value"), [(name, _number(value)) for name, value in over_all.items()])
 

@@ -75,6 +75,8 @@ def test_groups_only_where_hospitals_released_them() -> None:
     assert "| north | 0.75 | 0.875 | 0.125 |" in card
     assert "| south | 0.7 | not told | not told |" in card
     assert "**Missing.**" not in card
+    assert "mean\\_auc |" in card
+    assert "mean\\_auc\\_men" not in card  # weighted by all patients, it is nobody's
     with pytest.raises(InvalidInput, match="'auc_old'"):
         result().model_card(subgroups={"age": ["auc_old", "auc_men"]})
 
