@@ -50,7 +50,12 @@ def _ledger(site: Datasite) -> Finding:
 def study_findings(site: Datasite, record: Record) -> list[Finding]:
     """Of all that lies here of one study."""
     found = [_manifest(record, record.researcher_keys), *_code(site, record), *decision_findings(record)]
-    return [*found, _rounds(record), _allowed(record), *_charged(record), *_excerpts(record)]
+    found += [_rounds(record), _allowed(record), *_charged(record), *_excerpts(record)]
+    if record.held is None:
+        found.append(Finding("results that were kept back", "their notes are damaged", False))
+    if record.unreadable:
+        found.append(Finding("audit log", f"{record.unreadable:,} of its entries cannot be read", False))
+    return found
 
 
 def _manifest(record: Record, researcher: PublicIdentity | None) -> Finding:
@@ -69,13 +74,15 @@ def _manifest(record: Record, researcher: PublicIdentity | None) -> Finding:
 
 
 def _code(site: Datasite, record: Record) -> Iterator[Finding]:
-    if record.asked and record.asked.approved_copy and record.asked.manifest.files:
+    """The approved copy, which is all that ever runs."""
+    what, approved = "the code that may run", any(d.verdict == "approved" for d in record.decided)
+    if approved or (site.home.approved / record.digest).exists():
         try:
             files = site.office.vault.files(record.digest)
         except WardroundError as problem:
-            yield Finding("the code that may run", str(problem), False)
+            yield Finding(what, str(problem), False)
         else:
-            yield Finding("the code that may run", f"{len(files):,} files, each with the digest that was signed", True)
+            yield Finding(what, f"{len(files):,} files, each with the digest that was signed", True)
 
 
 def decision_findings(record: Record) -> Iterator[Finding]:

@@ -93,7 +93,7 @@ def report_datasite(
         named = f"{record.name} {record.digest[:12]}"
         findings += [Finding(f"{named}: {one.what}", one.found, one.good) for one in study_findings(site, record)]
     if unreadable:
-        findings.append(Finding("audit log", f"{unreadable:,} entries cannot be read", False))
+        findings.append(Finding("audit log", f"{unreadable:,} of its entries cannot be read", False))
     document = datasite_document(site, entries, records, findings, said, period)
     write_atomically(folder / REPORT, page(document, "d").encode())
     there = [REPORT, *([LOG] if (folder / LOG).exists() else [])]

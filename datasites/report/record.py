@@ -7,6 +7,7 @@ and its digest are read; the log itself and the table are not opened.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,10 @@ from datasites.wire.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest
 from policies.errors import InvalidInput, WardroundError
 
 Entry = dict[str, Any]
+_NUMBERS = {"number", "bytes", "files", "round", "rounds", "decision", "excerpt", "row", "size", "line"}
+_TEXTS = {"kind", "at", "study", "name", "researcher", "verdict", "reason", "peer", "request", "reply"}
+_SIZED = (Kind.RELEASED, Kind.REFUSED, Kind.RUN_FAILED)
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ class KeptExcerpt:
 @dataclass(frozen=True)
 class Record:
     """Of one study. entries: of the audit log, oldest first. unreadable: how many entries of the whole log are no
-    entries any more. held: how many results the gate kept back, and their bytes, by round, task and reason."""
+    entries any more. held: how many results the gate kept back, by round, task and reason; None where their notes
+    cannot be read."""
 
     digest: str
     name: str
@@ -83,7 +89,7 @@ class Record:
     decisions: list[KeptDecision]
     answers: list[AnsweredRound]
     excerpts: list[KeptExcerpt]
-    held: Counter[tuple[int, str, str]]
+    held: Counter[tuple[int, str, str]] | None
     quarantined: int
     dictionary: Dictionary | None
     budget: TableBudget | None
@@ -109,14 +115,27 @@ def read_log(audit: AuditLog) -> tuple[list[Entry], int]:
     """Every entry that can be read, and how many cannot."""
     found, unreadable = [], 0
     for data, _ in audit.lines(audit.size):
-        try:
-            entry = json.loads(data)
-            entry["kind"], entry["number"], entry["at"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+        entry = _entry(data)
+        if entry is None:
             unreadable += 1
         else:
             found.append(entry)
     return found, unreadable
+
+
+def _entry(data: bytes) -> Entry | None:
+    """None for what was never written as an entry: whoever reads it further may rely on the kinds of its values."""
+    try:
+        entry = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or not {"number", "kind", "at"} <= entry.keys():
+        return None
+    numbers = all(type(entry[name]) is int for name in _NUMBERS & entry.keys())
+    texts = all(isinstance(entry[name], str) for name in _TEXTS & entry.keys())
+    study = _DIGEST.fullmatch(entry.get("study", "0" * 64)) if texts else None
+    sized = entry["kind"] not in _SIZED or {"bytes", "round"} <= entry.keys()
+    return entry if numbers and texts and study and sized else None
 
 
 def read_record(site: Datasite, study: str) -> Record:
@@ -138,7 +157,7 @@ def read_record(site: Datasite, study: str) -> Record:
         decisions=_decisions(site, digest),
         answers=site.state.answers(digest),
         excerpts=_excerpts(site, digest),
-        held=Counter((one.round, one.task, one.reason) for one in held_outputs(site.home.held) if one.study == digest),
+        held=_held(site, digest),
         quarantined=sum(one["kind"] == Kind.MESSAGE_QUARANTINED and one.get("peer") == researcher for one in log),
         dictionary=_dictionary(site, asked.manifest.dataset) if asked else None,
         budget=budget,
@@ -206,6 +225,14 @@ def _excerpt(hospital: PublicIdentity, number: int, text: str) -> KeptExcerpt:
     return KeptExcerpt(
         number, digest, lines, size, one.released_by, one.released_at.isoformat(), signed.verified(hospital)
     )
+
+
+def _held(site: Datasite, digest: str) -> Counter[tuple[int, str, str]] | None:
+    try:
+        kept = [one for one in held_outputs(site.home.held) if one.study == digest]
+        return Counter((int(one.round), str(one.task), str(one.reason)) for one in kept)
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
 
 
 def _dictionary(site: Datasite, dataset: str) -> Dictionary | None:

@@ -147,6 +147,26 @@ def run_too_often(home: Path) -> None:
         answer(site, STUDY, 5, charged=False)
 
 
+def garble(path: str, value: object) -> Callable[[Path], None]:
+    """Puts something into entries that no program wrote there."""
+
+    def attack(home: Path) -> None:
+        statement = "UPDATE audit_entries SET entry = json_set(entry, ?, ?) WHERE kind IN ('released', 'decided')"
+        tampered(home, statement, path, value)
+
+    attack.__name__ = f"garble{path}"
+    return attack
+
+
+def garble_the_approved_manifest(home: Path) -> None:
+    (home / "approved" / STUDY.digest / "manifest.json").write_bytes(b"{")
+
+
+def garble_a_held_note(home: Path) -> None:
+    (note,) = (home / "held").glob("*.json")
+    note.write_text('{"study": 1}')
+
+
 @pytest.fixture
 def wardround(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., int]:
     def run(*arguments: object) -> int:
@@ -165,6 +185,11 @@ def wardround(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         (flip_an_entry, "was changed: it does not have its hash"),
         (damage_an_entry, "is damaged"),
         (rewrite_the_whole_log, "The audit log was rewritten: its first"),
+        *((garble(f"$.{name}", "x"), "does not have its hash") for name in ("bytes", "round", "at")),
+        (garble("$.expires_at", 5), "does not have its hash"),
+        (garble("$.document", "x"), "the audit log did not record this decision"),
+        (garble_the_approved_manifest, "is missing or damaged"),
+        (garble_a_held_note, "their notes are damaged"),
         (drop_an_entry, "stands in its place"),
         (drop_the_tree, "it cannot be read as a whole"),
         (change_the_decision, "it is not signed by do@north.org: it was changed"),
