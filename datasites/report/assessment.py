@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from datasites.approval import private
+from datasites.approval.private import counted
 from datasites.approval.packet.document import Block, Document, Facts, Paragraph, Section, Table
 from datasites.approval.packet.summary import NO_GUARANTEE, duration, total_bytes
 from datasites.audit.verify import Finding
@@ -91,7 +92,8 @@ def _outputs(m: Manifest) -> str:
     numbers = sum(_size(spec.shape) for spec in m.outputs.parameters.values())
     metrics = len({*m.outputs.fit_metrics, *m.outputs.evaluate_metrics})
     tables = len(m.outputs.evaluate_arrays)
-    return f"a model of {numbers:,} numbers, {metrics:,} metrics and {tables:,} tables of counts, after each round"
+    told = (counted(numbers, "number"), counted(metrics, "metric"), counted(tables, "table"))
+    return f"after each round a model of {told[0]}, {told[1]} and {told[2]} of counts"
 
 
 def _size(shape: Sequence[int]) -> int:
