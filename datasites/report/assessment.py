@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from datasites.approval import private
-from datasites.approval.private import counted
 from datasites.approval.packet.document import Block, Document, Facts, Paragraph, Section, Table
 from datasites.approval.packet.summary import NO_GUARANTEE, duration, total_bytes
+from datasites.approval.private import counted
 from datasites.audit.verify import Finding
 from datasites.report.record import Record
 from datasites.report.safeguards import GDPR, HIPAA, Provision
