@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
 from researcher.history import History
+from researcher.model_card import ModelCard, model_card
 from researcher.noise import paragraphs
 from researcher.plots import Plot, plot_rounds
 
@@ -67,9 +68,41 @@ class Result:
 
     def save(self, path: str | Path) -> None:
         """Writes the model as safetensors, with the study's digest and rounds in its metadata."""
-        origin = {"study": self.manifest.digest, "name": self.manifest.name, "strategy": self.strategy}
-        metadata = {"wardround": json.dumps({**origin, "rounds": self.round}, sort_keys=True), "format": "pt"}
-        write_atomically(Path(path), save(self.parameters, metadata=metadata))
+        write_atomically(Path(path), _saved(self))
+
+    def model_card(
+        self,
+        path: str | Path | None = None,
+        *,
+        subgroups: Mapping[str, Sequence[str]] | None = None,
+        delta: float = 1e-6,
+        version: str = "",
+        replaces: str = "",
+    ) -> ModelCard:
+        """A card for the model, as Markdown, written to `path` if given: its digest, where it comes from, how well it
+        does at each hospital, privacy; what only people can say is marked.
+
+        subgroups: metrics that the study released of groups of patients, by name of the grouping, for instance
+        {"sex": ["auc_women", "auc_men"]}. delta: for the epsilon of a private study. replaces: an earlier model's
+        digest. Raises InvalidInput for metrics that no hospital reported.
+        """
+        card = model_card(self, _saved(self), subgroups or {}, delta, version, replaces)
+        if path is not None:
+            write_atomically(Path(path), card.encode())
+        return card
 
     def _repr_html_(self) -> str:
         return str(self.rounds.round(4).to_html(index=False)) + paragraphs(self.notes)
+
+
+def _saved(result: Result) -> bytes:
+    """The same bytes at every call: safetensors itself writes metadata in any order."""
+    origin = {"study": result.manifest.digest, "name": result.manifest.name, "strategy": result.strategy}
+    metadata = {"wardround": json.dumps({**origin, "rounds": result.round}, sort_keys=True), "format": "pt"}
+    data = save(result.parameters, metadata=metadata)
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    ordered = json.dumps(header, separators=(",", ":")).encode()
+    ordered += b" " * (-len(ordered) % 8)  # arrays begin at a multiple of eight
+    return len(ordered).to_bytes(8, "little") + ordered + data[8 + size :]

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from datasites.cli import audit, budget, datasite, policy
 from datasites.cli.doctor import doctor
+from datasites.cli.report import report
 from datasites.cli.review import review
 from policies.errors import Refused, Unavailable, WardroundError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.add_typer(datasite.app, name="datasite")
 app.command()(doctor)
 app.command()(review)
+app.command()(report)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
 app.add_typer(policy.app, name="policy")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from datasites.audit.checked import studies_named
 from datasites.audit.export import export as write_export
 from datasites.audit.verify import Report
 from datasites.audit.verify import verify as verify_export
@@ -65,7 +66,10 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Verify an export, without any datasite and without a network. Exits with 1 when anything in it is wrong."""
-    report = verify_export(file, witness or (), fingerprint)
+    _told(verify_export(file, witness or (), fingerprint), json)
+
+
+def _told(report: Report, json: bool) -> None:
     if json:
         findings = [{"what": f.what, "found": f.found, "good": f.good} for f in report.findings]
         content = {"hospital": report.hospital, "entries": report.size, "good": report.good, "findings": findings}
@@ -76,16 +80,29 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command(name="verify-report")
+def verify_report(
+    folder: Annotated[Path, typer.Argument(help="A study's report, as `wardround report` wrote it.", file_okay=False)],
+    fingerprint: Annotated[str, typer.Option(help="Of the hospital's keys, as it told you by another way.")] = "",
+    researcher: Annotated[str, typer.Option(help="Of the researcher's keys, as they told you by another way.")] = "",
+    witness: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Another hospital's export, or a researcher's heads/ADDRESS.json. Repeatable."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Verify a study's report: its log, decisions and manifest. Exits with 1 when anything in it is wrong."""
+    from datasites.report.verify import verify_folder
+
+    _told(verify_folder(folder, witness or (), fingerprint, researcher), json)
+
+
 def _study(site: Datasite, study: str) -> str:
     """The digest of a study in the log, which may no longer be among the submissions."""
-    found = set()
-    for entry in site.state.audit.entries():
-        digest, name = entry.get("study", ""), entry.get("name", "")
-        if (len(study) >= 8 and digest.startswith(study)) or (name and study in (name, f"{name}-{digest[:12]}")):
-            found.add(digest)
+    found = studies_named(site.state.audit.entries(), study)
     if len(found) != 1:
         raise InvalidInput(f"{study!r} does not stand for one study in the log.", "Give more of its name or digest.")
-    return str(found.pop())
+    return found[0]
 
 
 def _show(entries: list[dict[str, Any]]) -> None:

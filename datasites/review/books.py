@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from datasites.audit.export import export
-from datasites.audit.heads import OwnHeads
-from datasites.audit.verify import Finding, verify
+from datasites.audit.checked import checked
+from datasites.audit.verify import Finding
 from datasites.catalog.registry import Registry
 from datasites.datasite import Datasite
 from datasites.ledger.view import COUNTED, Spend, TableBudget, gauge, named
 from datasites.review.desk import Desk
-from datasites.wire.store import Store
-from policies.errors import Refused, Unavailable, WardroundError
+from policies.errors import WardroundError
 
 _MOST = 200
 _OWN_COLUMNS = ("number", "at", "kind", "study", "salt")
@@ -74,34 +69,14 @@ def audit(desk: Desk, request: Request) -> Response:
 
 def check(desk: Desk, request: Request) -> Response:
     """A form, as it signs and keeps a head of the log."""
-    return _audit(desk, checked(desk.site))
+    site, settings = desk.site, desk.site.settings
+    return _audit(desk, checked(site.identity, site.state.audit, settings.store, settings.store_options))
 
 
 def _audit(desk: Desk, findings: list[Finding]) -> Response:
     log = desk.site.state.audit
     entries = [_entry(one) for one in log.entries(last=_MOST)[::-1]]
     return desk.page("audit.html", title="Audit log", entries=entries, size=log.size, findings=findings)
-
-
-def checked(site: Datasite) -> list[Finding]:
-    """What anybody would find in an export of this hospital's log as it is now; and whether the log still is what this
-    hospital has shown of it, in the store and to other hospitals."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "audit.jsonl"
-        export(site.identity, site.state.audit, file)
-        found = verify(file, fingerprint=site.fingerprint).findings
-    return [*found, _as_shown_before(site)]
-
-
-def _as_shown_before(site: Datasite) -> Finding:
-    what = "what was shown to others before"
-    try:
-        OwnHeads(site.identity, site.state.audit).check(Store(site.settings.store, site.settings.store_options))
-    except Refused as problem:
-        return Finding(what, str(problem), False)
-    except Unavailable as problem:
-        return Finding(what, f"not checked: {problem}", False)
-    return Finding(what, "this log continues all of it", True)
 
 
 def _entry(entry: dict[str, object]) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""The record of a study, or of a whole datasite, for those who must answer for it: see docs/compliance.md."""
