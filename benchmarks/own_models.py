@@ -61,9 +61,9 @@ def clustered(problem: Problem, rounds: int) -> Models:
 
 
 def buffered(share: float) -> Travel:
-    """FedBuff with a buffer of a share of the hospitals, at least two: each next hospital takes half as long again as the
-    one before, up to three times as long as the first. A round is as many updates as there are hospitals; they come from
-    the quick ones more often."""
+    """FedBuff with a buffer of a share of the hospitals, at least two. Each next hospital takes half as long again as
+    the one before, up to three times as long as the first. A round is as many updates as there are hospitals; they come
+    from the quick ones more often."""
 
     def run(problem: Problem, rounds: int) -> Models:
         state, hospitals = initial(problem), list(problem.tables)
