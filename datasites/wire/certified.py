@@ -7,6 +7,7 @@ was the other way; it would be open to every user of the machine, and the key wo
 
 from __future__ import annotations
 
+import contextlib
 import io
 import ssl
 import threading
@@ -22,7 +23,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error
 from obstore.exceptions import GenericError, NotFoundError
 
 from datasites.wire.passphrase import passphrase
-from policies.errors import InvalidInput, Refused, Unavailable
+from policies.errors import InvalidInput, Unavailable, WardroundError
 
 # In the options of a store. Both may be one PEM file, which then is replaced in one step.
 CERTIFICATE, PRIVATE_KEY = "certificate_file", "private_key_file"
@@ -74,8 +75,11 @@ class Client:
         """Raises InvalidInput when certificate and key cannot be used."""
         with self._lock:
             seen = tuple((one.st_mtime_ns, one.st_ino) for one in map(_status, (self._certificate, self._key)))
-            if self._made is None or seen != self._seen:
+            if self._made is None:
                 self._made, self._seen = self._connect(), seen
+            elif seen != self._seen:
+                with contextlib.suppress(WardroundError):  # a pair that is half replaced: the old one serves on
+                    self._made, self._seen = self._connect(), seen
             return self._made
 
     def _connect(self) -> Minio:
@@ -142,8 +146,10 @@ class _Errors:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, S3Error) and error.code in _GONE:
             raise NotFoundError(error.code) from None
+        if isinstance(error, InvalidResponseError) and error.__reduce__()[1][0] == 404:
+            raise NotFoundError("NoSuchKey") from None  # rclone says text/xml, which minio does not read
         if isinstance(error, S3Error) and error.code == CODE:
-            raise Refused(
+            raise Unavailable(
                 f"The store refuses this machine's certificate ({error.message}).",
                 "Ask the consortium for a new one, and see: wardround doctor",
             ) from None

@@ -9,13 +9,14 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
+from datasites.wire import certified
 from datasites.wire.store_options import resolved
 from policies.errors import InvalidInput, Unavailable
 
@@ -30,6 +31,8 @@ def _open(url: str, options: str) -> Any:
     # One obstore object per process and address: an in-memory store lives exactly as long as it does.
     kwargs: dict[str, Any] = {"mkdir": True} if url.startswith("file://") else {}
     settings = json.loads(options)
+    if certified.CERTIFICATE in settings:
+        return certified.Client(url, settings)
     client = settings.pop("client_options", None)
     if client:
         kwargs["client_options"] = client
@@ -73,20 +76,23 @@ class Store:
             raise InvalidInput(
                 f"The store could not be opened ({type(error).__name__}).", "Check its address and options."
             ) from None
+        self._api: Any = certified if isinstance(self._store, certified.Client) else obstore
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the whole object at once; a reader sees the old bytes or the new ones, never a part."""
         with _plain_errors("be written"):
-            obstore.put(self._store, key, data)
+            self._api.put(self._store, key, data)
 
     def get(self, key: str, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes | None:
         """The object, or None. Raises InvalidInput when it is larger than `max_bytes`, without downloading it."""
         with _plain_errors("be read"):
             try:
-                result = obstore.get(self._store, key)
+                result = self._api.get(self._store, key)
                 size = result.meta["size"]
                 if size <= max_bytes:
                     return bytes(result.bytes())
+                if self._api is certified:
+                    result.close()
             except (NotFoundError, FileNotFoundError):
                 return None
         raise InvalidInput(f"An object in the store has {size:,} bytes; at most {max_bytes:,} are allowed.")
@@ -94,16 +100,25 @@ class Store:
     def exists(self, key: str) -> bool:
         with _plain_errors("be read"):
             try:
-                obstore.head(self._store, key)
+                self._api.head(self._store, key)
             except (NotFoundError, FileNotFoundError):
                 return False
         return True
+
+    def modified(self, key: str) -> datetime | None:
+        """When the store wrote the object last, by the store's own clock; None where there is none."""
+        with _plain_errors("be read"):
+            try:
+                found: datetime = self._api.head(self._store, key)["last_modified"]
+            except (NotFoundError, FileNotFoundError):
+                return None
+        return found
 
     def names(self, prefix: str, after: str | None = None) -> list[str]:
         """Names below the folder `prefix`, sorted; only those that sort behind `after`, if given."""
         with _plain_errors("be listed"):
             try:
-                batches = obstore.list(self._store, f"{prefix}/", offset=after)
+                batches = self._api.list(self._store, f"{prefix}/", offset=after)
                 return sorted(meta["path"] for batch in batches for meta in batch)
             except (NotFoundError, FileNotFoundError):
                 return []
@@ -112,7 +127,7 @@ class Store:
         """As `names`, each with a tag that is another one when other bytes were put there."""
         with _plain_errors("be listed"):
             try:
-                batches = obstore.list(self._store, f"{prefix}/", offset=after)
+                batches = self._api.list(self._store, f"{prefix}/", offset=after)
                 found = sorted((meta for batch in batches for meta in batch), key=lambda meta: meta["path"])
             except (NotFoundError, FileNotFoundError):
                 return []
@@ -121,7 +136,7 @@ class Store:
     def folders(self, prefix: str) -> list[str]:
         """Last components of the folders directly below `prefix`, sorted, as spelt in the store."""
         with _plain_errors("be listed"):
-            found = obstore.list_with_delimiter(self._store, f"{prefix}/")["common_prefixes"]
+            found = self._api.list_with_delimiter(self._store, f"{prefix}/")["common_prefixes"]
             return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
 
     def delete(self, *keys: str) -> None:
@@ -129,6 +144,6 @@ class Store:
         with _plain_errors("delete an object"):
             for key in keys:
                 try:
-                    obstore.delete(self._store, key)
+                    self._api.delete(self._store, key)
                 except (NotFoundError, FileNotFoundError):
                     continue

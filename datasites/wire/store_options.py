@@ -10,7 +10,8 @@ from typing import Any
 from policies.errors import InvalidInput
 
 # Files, by the option that names them. What `keys_file` holds, a JSON object, counts as if it were among the options.
-FILES = ("keys_file", "ca_file")
+# `certificate_file` and `private_key_file`: what a store is shown that asks for client certificates (see `certified`).
+FILES = ("keys_file", "ca_file", "certificate_file", "private_key_file")
 
 
 def beside(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def resolved(options: Mapping[str, Any]) -> dict[str, Any]:
     plain = {name: value for name, value in options.items() if name not in FILES}
     if keys := options.get("keys_file"):
         plain |= _keys(Path(str(keys)))
+    if options.get("certificate_file"):
+        return plain | {name: str(options[name]) for name in FILES[1:] if options.get(name)}
     if authority := options.get("ca_file"):
         client = dict(plain.get("client_options", {}))
         plain["client_options"] = client | {"root_certificate": _read(Path(str(authority)), "ca_file")}
