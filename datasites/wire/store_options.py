@@ -16,7 +16,7 @@ FILES = ("keys_file", "ca_file", "certificate_file", "private_key_file")
 
 def beside(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """The same options; files that are named without a folder's whole path are looked for in `folder`."""
-    return {k: str(folder / str(v)) if k in FILES else v for k, v in options.items()}
+    return {k: str(folder / Path(str(v)).expanduser()) if k in FILES else v for k, v in options.items()}
 
 
 def resolved(options: Mapping[str, Any]) -> dict[str, Any]:
