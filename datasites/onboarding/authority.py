@@ -126,9 +126,7 @@ class Authority:
         certificate = (
             _builder(subject, self.certificate.subject, public, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(
-                x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True
-            )
+            .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(others), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)

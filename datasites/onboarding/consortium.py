@@ -209,9 +209,7 @@ def _read(path: Path) -> bytes:
         raise InvalidInput(f"{path} cannot be read.", "Restore it, or put it there.") from None
 
 
-def _toml(
-    name: str, host: str, port: int, hospitals: Mapping[str, str], researchers: Mapping[str, str]
-) -> str:
+def _toml(name: str, host: str, port: int, hospitals: Mapping[str, str], researchers: Mapping[str, str]) -> str:
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -5,6 +5,7 @@ Joining again with a newer invitation renews: certificate and key are replaced i
 
 from __future__ import annotations
 
+import functools
 import json
 import tomllib
 from dataclasses import dataclass
@@ -46,8 +47,10 @@ def join(invitation: Invitation, home: Path, passphrase: bytes) -> Joined:
     """Writes what the participant needs into `home`; its key lies there under `passphrase`. Raises Refused when the
     folder belongs to somebody else."""
     place = home.expanduser().resolve()
-    return _join_hospital(invitation, place, passphrase) if invitation.role == "hospital" else _join_researcher(
-        invitation, place, passphrase
+    return (
+        _join_hospital(invitation, place, passphrase)
+        if invitation.role == "hospital"
+        else _join_researcher(invitation, place, passphrase)
     )
 
 
@@ -98,7 +101,7 @@ def _write_secrets(invitation: Invitation, home: Path, passphrase: bytes) -> Non
 
 def federation_file(invitation: Invitation) -> str:
     """What researchers connect with (`researcher.connect`); for a hospital, who else takes part."""
-    quoted = json.dumps  # TOML's basic strings hold all that JSON's do
+    quoted = functools.partial(json.dumps, ensure_ascii=False)  # TOML's basic strings hold what these do
     lines = [f"name = {quoted(invitation.federation)}", f"store = {quoted(invitation.store)}", "", "[store_options]"]
     lines += [f"{name} = {quoted(value)}" for name, value in options(invitation).items()]
     for kind, group in (("hospitals", invitation.hospitals), ("researchers", invitation.researchers)):
@@ -117,4 +120,3 @@ def change_passphrase(path: Path, old: bytes, new: bytes) -> None:
     start = content.index(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
     key = unlocked(content[start:], old, path)
     write_atomically(path, content[:start] + locked(key, new))
-
