@@ -24,7 +24,8 @@ class DatasiteSettings(BaseSettings):
 
     Values of `store_options` go to the object store as they are, e.g. `aws_endpoint`. Keys belong into a file of
     their own that only the agent can read: `keys_file` names it, and `ca_file` the certificate of a private authority
-    (see `datasites.wire.store_options`); files are looked for in the home folder. From the environment the options come as JSON: WARDROUND_STORE_OPTIONS.
+    (see `datasites.wire.store_options`); files are looked for in the home folder. From the environment the options come
+    as JSON: WARDROUND_STORE_OPTIONS.
     """
 
     model_config = SettingsConfigDict(env_prefix="WARDROUND_", env_nested_delimiter="__", extra="forbid")

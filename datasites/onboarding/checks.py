@@ -19,6 +19,7 @@ from datasites.home import DatasiteHome
 from datasites.onboarding.finding import Finding
 from datasites.settings import FILE, DatasiteSettings
 from datasites.wire import keys
+from datasites.wire.certified import NotAllowed
 from datasites.wire.store import Store
 from policies.errors import WardroundError
 
@@ -146,8 +147,10 @@ def _rights(store: Store) -> Finding:
     try:
         store.put(name, b"")
         store.delete(name)
-    except WardroundError:
+    except NotAllowed:
         return Finding("rights", "the store lets this datasite write its own names only", ok=True)
+    except WardroundError as why:
+        return Finding("rights", why.message, mend=why.hint)
     return Finding(
         "rights",
         "whoever can use the store can delete others' messages there (nobody can read or forge them)",

@@ -32,6 +32,29 @@ from policies.examples import STANDARD, example_text
 FILE, STORE_KEY = "consortium.toml", "s3.key"
 _ACCESS_KEY = "wardround"
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_OWN = """\
+`ca/` holds the authority. Its key opens by your passphrase only. Keep this folder on a machine that is seldom
+connected, and a copy of the folder and of the passphrase in a safe.
+"""
+_EXISTING = """\
+Put into `store/`: `store.pem` and `store.key` (the store's certificate with its chain, and its key), `ca.pem` (what
+signs participants' certificates) and `crl.pem` (the list of revoked ones, one of every authority in the chain). The
+subject of a participant's certificate is OU=hospital or OU=researcher, CN=its address, and nothing else: nobody else
+may write.
+"""
+_README = """\
+# {name}: what the consortium keeps
+
+{mine}
+1. Copy `store/` to the store's machine ({host}) and start it there: `./start.sh` (it needs nginx and rclone), or
+   `docker compose up -d`. `s3.key` and `store.key` are secrets.
+2. For each participant: `wardround federation invite LABEL` makes `invitations/ADDRESS.invitation`. Send it by any way;
+   tell its passphrase over the telephone, never by the same way.
+3. Each runs `wardround federation join FILE` and reads its fingerprint to you. Write it into `{file}`, so that later
+   invitations name it.
+4. A key is lost or stolen: `wardround federation revoke LABEL`, copy `store/crl.pem` to the store, run `./reload.sh`
+   there, and invite again. Once a year: `wardround federation renew-store`, and invite all again.
+"""
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
@@ -229,26 +252,8 @@ def _toml(name: str, host: str, port: int, hospitals: Mapping[str, str], researc
 
 
 def _readme(consortium: Consortium, *, own_authority: bool) -> str:
-    mine = (
-        "`ca/` holds the authority. Its key opens by your passphrase only; keep this folder on a machine that is seldom\n"
-        "connected, and a copy of it and of the passphrase in a safe.\n"
-        if own_authority
-        else "Put into `store/`: `store.pem` and `store.key` (the store's certificate with its chain, and key), `ca.pem`\n"
-        "(what signs participants' certificates) and `crl.pem` (its list of revoked ones, one for every authority in the\n"
-        "chain). A participant's certificate has the subject OU=hospital or OU=researcher, CN=its address, and nothing\n"
-        "else, or the front lets nobody write.\n"
-    )
-    return (
-        f"# {consortium.name}: what the consortium keeps\n\n{mine}\n"
-        f"1. Copy `store/` to the store's machine ({consortium.store.host}) and start it there: `./start.sh` (nginx and\n"
-        "   rclone), or `docker compose up -d`. `s3.key` and `store.key` are secrets.\n"
-        "2. For each participant: `wardround federation invite LABEL` makes `invitations/LABEL.invitation`. Send it by any\n"
-        "   way, and tell the passphrase over the telephone, never by the same way.\n"
-        "3. Each runs `wardround federation join LABEL.invitation` and reads its fingerprint to you: write it into\n"
-        f"   `{FILE}`, so that later invitations name it.\n"
-        "4. Lost or stolen key: `wardround federation revoke LABEL`, copy `store/crl.pem` to the store, `./reload.sh`\n"
-        "   there, and invite again. Once a year: `wardround federation renew-store`, and invite again.\n"
-    )
+    mine = _OWN if own_authority else _EXISTING
+    return _README.format(name=consortium.name, host=consortium.store.host, file=FILE, mine=mine)
 
 
 def labelled(pairs: Sequence[str], what: str) -> dict[str, str]:

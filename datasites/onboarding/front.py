@@ -23,8 +23,8 @@ _PART = r"[A-Za-z0-9@._+=-]+"
 _RAW = r"(?:[A-Za-z0-9@._+=-]|%(?:40|2[Bb]|3[Dd]))"
 
 _MOST_BYTES = "300m"  # objects have 256 MiB at most
-_CONF = r"""# Made by `wardround federation init`. It asks for client certificates, checks them against crl.pem, and holds each
-# participant to its own prefixes. After crl.pem or store.pem have changed: ./reload.sh
+_CONF = r"""# Made by `wardround federation init`. It asks for client certificates, checks them against crl.pem, and
+# holds each participant to its own prefixes. After crl.pem or store.pem have changed: ./reload.sh
 daemon off;
 worker_processes auto;
 worker_shutdown_timeout 60s;  # a revoked participant's open connection ends then at the latest

@@ -129,7 +129,7 @@ class Invitation(BaseModel):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The file as it is, not opened yet. Raises InvalidInput for what is no invitation, reading no more than allowed."""
+    """The file as it is, still sealed; no more is read than allowed. Raises InvalidInput for what is no invitation."""
     try:
         # a pipe or a device would block or never end
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -144,7 +144,7 @@ def read(path: Path) -> dict[str, Any]:
         content = None
     names = {"kind", "read_me", "salt", "nonce", "sealed"}
     right = isinstance(content, dict) and content.keys() == names and all(isinstance(v, str) for v in content.values())
-    if not right or content["kind"] != _KIND:
+    if not isinstance(content, dict) or not right or content["kind"] != _KIND:
         raise InvalidInput(f"{path} is not an invitation.", "Ask the consortium for the file again.")
     return dict(content)
 

@@ -1,6 +1,7 @@
 """From an invitation to a place that can take part: a hospital's datasite, or a researcher's federation file.
 
-Joining again with a newer invitation renews: certificate and key are replaced in one step; keys, peers and history stay.
+Joining again with a newer invitation renews: certificate and key are replaced in one step; the datasite's own keys, its
+peers and its history stay.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An S3 store that asks for a client certificate (mutual TLS), with the functions of `obstore` that `Store` uses.
 
-`obstore` cannot present a client certificate (its client options, as those of Rust's `object_store`, have none), so such
-a store is spoken to by `minio`, over a connection pool with our own `ssl` context. A sidecar that adds the certificate
-was the other way; it would be open to every user of the machine, and the key would lie unlocked on its disk.
+`obstore` cannot present a client certificate (its client options, as those of Rust's `object_store`, have none), so
+such a store is spoken to by `minio`, over a connection pool with our own `ssl` context. A sidecar that adds the
+certificate was the other way; every user of the machine could use it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ _GONE = ("NoSuchKey", "NoSuchBucket", "ResourceNotFound")
 CODE = "CertificateRefused"  # what our front of the store says; see `datasites.onboarding.front`
 
 
+class NotAllowed(Unavailable):
+    """The store was reached, and says that this participant may not do that."""
+
+
 class Client:
     """One store by its options. A certificate that is replaced on the disk is presented from the next request on."""
 
@@ -61,8 +65,10 @@ class Client:
         self._endpoint, self._options = endpoint.netloc, dict(options)
         self._certificate = Path(str(options[CERTIFICATE])).expanduser()
         self._key = Path(str(options.get(PRIVATE_KEY, self._certificate))).expanduser()
-        self._lock, self._seen = threading.Lock(), ()
+        self._lock = threading.Lock()
+        self._seen: tuple[tuple[int, int], ...] = ()
         self._made: Minio | None = None
+        self._pool: urllib3.PoolManager | None = None
         self.minio()  # what cannot be used is told now
 
     def name(self, key: str) -> str:
@@ -83,7 +89,11 @@ class Client:
             return self._made
 
     def _connect(self) -> Minio:
-        pool = urllib3.PoolManager(ssl_context=self.context(), retries=_RETRIES, timeout=_TIMEOUT, maxsize=8)
+        context, before = self.context(), self._pool
+        pool = urllib3.PoolManager(ssl_context=context, retries=_RETRIES, timeout=_TIMEOUT, maxsize=8)
+        self._pool = pool
+        if before is not None:
+            before.clear()  # connections that were opened with the certificate before
         return Minio(
             self._endpoint,
             access_key=str(self._options.get("aws_access_key_id", "")),
@@ -146,7 +156,7 @@ class _Errors:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, S3Error) and error.code in _GONE:
             raise NotFoundError(error.code) from None
-        if isinstance(error, InvalidResponseError) and error.__reduce__()[1][0] == 404:
+        if isinstance(error, InvalidResponseError) and getattr(error, "_code", 0) == 404:
             raise NotFoundError("NoSuchKey") from None  # rclone says text/xml, which minio does not read
         if isinstance(error, S3Error) and error.code == CODE:
             raise Unavailable(
@@ -154,7 +164,7 @@ class _Errors:
                 "Ask the consortium for a new one, and see: wardround doctor",
             ) from None
         if isinstance(error, S3Error) and error.code == "AccessDenied":
-            raise Unavailable("The store does not allow this.", "See: wardround doctor") from None
+            raise NotAllowed("The store does not allow this.", "See: wardround doctor") from None
         if isinstance(error, MinioException | InvalidResponseError | urllib3.exceptions.HTTPError | ValueError):
             raise GenericError(type(error).__name__) from None
 
@@ -176,7 +186,7 @@ def head(client: Client, key: str) -> dict[str, Any]:
         return {"path": key, "size": found.size, "e_tag": found.etag, "last_modified": found.last_modified}
 
 
-def list(client: Client, prefix: str, offset: str | None = None) -> Iterator[Any]:  # noqa: A001
+def list(client: Client, prefix: str, offset: str | None = None) -> Iterator[Any]:
     after = client.name(offset) if offset else None
     with _Errors():
         found = [

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError
 from obstore.store import from_url
 
 from datasites.wire import certified
+from datasites.wire.certified import NotAllowed
 from datasites.wire.store_options import resolved
 from policies.errors import InvalidInput, Unavailable
 
@@ -48,8 +49,9 @@ def _plain_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except BaseError as error:
+        kind = NotAllowed if isinstance(error, PermissionDeniedError) else Unavailable
         # the library's text may hold a URL with credentials, so only its type is told
-        raise Unavailable(
+        raise kind(
             f"The store could not {doing} ({type(error).__name__}).",
             "Check the store's address, credentials and network; nothing was lost, trying again is safe.",
         ) from None
