@@ -58,7 +58,8 @@ http {
         "~^[^ ]+ researcher (?:PUT|DELETE) 2 /@BUCKET@/rounds/@PART@/down/@PART@/@PART@$" 1;
     }
 
-    upstream objects { server @INNER@; keepalive 16; }
+    # a socket in this folder: nobody but this account reaches the objects past the front
+    upstream objects { server unix:objects.sock; keepalive 16; }
     server {
         listen @LISTEN@ ssl;
         ssl_certificate store.pem; ssl_certificate_key store.key;
@@ -87,15 +88,17 @@ http {
 }
 """
 _START = """#!/bin/sh
-# Starts the store: rclone for this machine alone, and nginx before it. Needs the programs nginx and rclone.
+# Starts the store: rclone, which only this account can reach, and nginx before it. Needs the programs nginx and rclone.
+# Run it as an account of its own: nginx works as whoever starts it.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p objects/@BUCKET@ temp
+rm -f objects.sock
 RCLONE_AUTH_KEY=$(cat s3.key)
 export RCLONE_AUTH_KEY
-rclone serve s3 objects --addr @INNER@ --config /dev/null &
+rclone serve s3 objects --addr unix://objects.sock --config /dev/null &
 inner=$!
-nginx -p "$PWD/" -c "$PWD/nginx.conf" &
+nginx -g "user $(id -un) $(id -gn);" -p "$PWD/" -c "$PWD/nginx.conf" &
 front=$!
 trap 'kill $front $inner 2>/dev/null || true' EXIT
 trap 'exit 0' INT TERM
@@ -107,49 +110,52 @@ _RELOAD = """#!/bin/sh
 # Heeds new certificates and a new list of revoked ones, and ends idle connections.
 set -eu
 cd "$(dirname "$0")"
-nginx -p "$PWD/" -c "$PWD/nginx.conf" -t -q
+nginx -g "user $(id -un) $(id -gn);" -p "$PWD/" -c "$PWD/nginx.conf" -t -q
 kill -HUP "$(cat nginx.pid)"
 """
 _COMPOSE = """# The same as start.sh, in two containers: docker compose up -d. Both keep their files in this folder.
+# After crl.pem or store.pem have changed: docker compose kill -s HUP front
 name: wardround-store
 services:
   front:
     image: docker.io/library/nginx:stable
-    command: [nginx, -p, /front/, -c, /front/nginx.conf]
+    working_dir: /front
+    entrypoint: [nginx, -g, "user root;", -p, /front/, -c, /front/nginx.conf]
     ports: ["@PORT@:@PORT@"]
     volumes: [".:/front"]
     restart: unless-stopped
   objects:
     image: docker.io/rclone/rclone:1
+    working_dir: /front
     entrypoint: [/bin/sh, -c]
     command:
-      - mkdir -p /front/objects/@BUCKET@ &&
-        RCLONE_AUTH_KEY=$$(cat /front/s3.key) exec rclone serve s3 /front/objects --addr @INNER@ --config /dev/null
+      - mkdir -p objects/@BUCKET@ temp && rm -f objects.sock && export RCLONE_AUTH_KEY=$$(cat s3.key) &&
+        exec rclone serve s3 objects --addr unix://objects.sock --config /dev/null
     volumes: [".:/front"]
-    network_mode: service:front # its port is open to the front alone
+    network_mode: none # its socket in this folder is all that leads to it
     restart: unless-stopped
 """
 
 
-def nginx_conf(bucket: str = BUCKET, port: int = 9443, inner: str = "127.0.0.1:9000", address: str = "") -> str:
+def nginx_conf(bucket: str = BUCKET, port: int = 9443, address: str = "") -> str:
     """address: of this machine, to listen on; all when left out."""
     if not _BUCKET.fullmatch(bucket):
         raise InvalidInput(f"{bucket!r} is not a bucket's name.", "Use small letters, digits and dashes.")
-    return _filled(_CONF, bucket, port, inner, address)
+    return _filled(_CONF, bucket, port, address)
 
 
-def write_front(folder: Path, bucket: str, port: int, inner: str = "127.0.0.1:9000", address: str = "") -> None:
+def write_front(folder: Path, bucket: str, port: int, address: str = "") -> None:
     """The configuration and its start scripts; certificates and keys are put beside them."""
-    write_atomically(folder / "nginx.conf", nginx_conf(bucket, port, inner, address).encode())
-    write_atomically(folder / "compose.yaml", _filled(_COMPOSE, bucket, port, inner, address).encode())
+    write_atomically(folder / "nginx.conf", nginx_conf(bucket, port, address).encode())
+    write_atomically(folder / "compose.yaml", _filled(_COMPOSE, bucket, port, address).encode())
     for name, text in (("start.sh", _START), ("reload.sh", _RELOAD)):
-        write_atomically(folder / name, _filled(text, bucket, port, inner, address).encode())
+        write_atomically(folder / name, _filled(text, bucket, port, address).encode())
         (folder / name).chmod(0o700)
 
 
-def _filled(text: str, bucket: str, port: int, inner: str, address: str) -> str:
+def _filled(text: str, bucket: str, port: int, address: str) -> str:
     listen = f"{address}:{port}" if address else f"{port}"
-    words = {"BUCKET": bucket, "RAW": _RAW, "PART": _PART, "MOST": _MOST_BYTES, "CODE": CODE, "INNER": inner}
+    words = {"BUCKET": bucket, "RAW": _RAW, "PART": _PART, "MOST": _MOST_BYTES, "CODE": CODE}
     for name, value in {**words, "PORT": str(port), "LISTEN": listen}.items():
         text = text.replace(f"@{name}@", value)
     return text

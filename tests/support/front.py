@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 
 from datasites.onboarding.authority import CERTIFICATE, REVOKED, Authority, Role, locked, plain
 from datasites.onboarding.front import BUCKET, write_front
-from datasites.wire.files import write_atomically
+from datasites.wire.files import private_folder, write_atomically
 from tests.support.s3 import KEY, SECRET, _free_port, _wait_for, rclone
 
 PASSPHRASE = b"a long passphrase"
@@ -61,21 +60,22 @@ class Front:
 def serve_front(folder: Path) -> Iterator[Front]:
     """A front of its own authority below `folder`, by its own start script, until the block ends."""
     store = folder / "store"
-    port, inner = _free_port(), _free_port()
+    port = _free_port()
     authority = Authority.create(folder / "ca", "a consortium", PASSPHRASE)
     certificate, key = authority.issue("store", "store", ("localhost", "127.0.0.1"))
-    write_front(store, BUCKET, port, f"127.0.0.1:{inner}", "127.0.0.1")
+    private_folder(store)
+    write_front(store, BUCKET, port, "127.0.0.1")
     (store / "store.pem").write_bytes(certificate)
     write_atomically(store / "store.key", plain(key))
     write_atomically(store / "s3.key", f'"{KEY},{SECRET}"'.encode())
     for name in (CERTIFICATE, REVOKED):
         (store / name).write_bytes((authority.folder / name).read_bytes())
-    with start(store, port, inner):
+    with start(store, port):
         yield Front(folder, port, authority)
 
 
 @contextlib.contextmanager
-def start(store: Path, port: int, inner: int) -> Iterator[None]:
+def start(store: Path, port: int) -> Iterator[None]:
     """Runs a store's start script until the block ends."""
     program = rclone()
     assert program
@@ -85,15 +85,16 @@ def start(store: Path, port: int, inner: int) -> Iterator[None]:
             [str(store / "start.sh")], stdout=log, stderr=log, env={**os.environ, "PATH": path}, start_new_session=True
         )
         try:
-            _wait_for(inner, process)
             _wait_for(port, process)
+            _wait_for_socket(store / "objects.sock")
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
 
 
-def keys_file(folder: Path) -> Path:
-    path = folder / "keys.json"
-    path.write_text(json.dumps({"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}))
-    return path
+def _wait_for_socket(path: Path) -> None:
+    until = time.monotonic() + 20
+    while not path.is_socket():
+        assert time.monotonic() < until, "rclone did not start"
+        time.sleep(0.02)
