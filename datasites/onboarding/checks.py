@@ -19,9 +19,9 @@ from datasites.home import DatasiteHome
 from datasites.onboarding.finding import Finding
 from datasites.settings import FILE, DatasiteSettings
 from datasites.wire import keys
-from datasites.wire.certified import NotAllowed
 from datasites.wire.store import Store
-from policies.errors import WardroundError
+from datasites.wire.store_options import CERTIFICATE, resolved
+from policies.errors import NotAllowed, WardroundError
 
 RENEW_DAYS = 30
 _SMALL_SKEW, _LARGE_SKEW = 30.0, 300.0  # seconds; S3 refuses what is signed 900 seconds off
@@ -208,11 +208,10 @@ def _ask(settings: DatasiteSettings) -> tuple[Finding, Finding] | None:
 def _connection(settings: DatasiteSettings, host: str, port: int | None, *, secure: bool) -> http.client.HTTPConnection:
     if not secure:
         return http.client.HTTPConnection(host, port, timeout=_SECONDS)
-    from datasites.wire import certified
-    from datasites.wire.store_options import resolved
-
     options = resolved(settings.store_options)
-    if certified.CERTIFICATE in options:
+    if CERTIFICATE in options:
+        from datasites.wire import certified
+
         context = certified.Client(settings.store, options).context()
     else:
         context = ssl.create_default_context()

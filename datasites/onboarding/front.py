@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from datasites.wire.certified import CODE
 from datasites.wire.files import write_atomically
 from policies.errors import InvalidInput
 
 BUCKET = "federation"
+CODE = "CertificateRefused"  # as `datasites.wire.certified` knows it
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 # One component of a name as `keys.encode` writes it; `=` stands there for what it escapes.
 _PART = r"[A-Za-z0-9@._+=-]+"

@@ -23,10 +23,9 @@ from minio.error import InvalidResponseError, MinioException, S3Error
 from obstore.exceptions import GenericError, NotFoundError
 
 from datasites.wire.passphrase import passphrase
-from policies.errors import InvalidInput, Unavailable, WardroundError
+from datasites.wire.store_options import CERTIFICATE, PRIVATE_KEY
+from policies.errors import InvalidInput, NotAllowed, Unavailable, WardroundError
 
-# In the options of a store. Both may be one PEM file, which then is replaced in one step.
-CERTIFICATE, PRIVATE_KEY = "certificate_file", "private_key_file"
 _KNOWN = {
     CERTIFICATE,
     PRIVATE_KEY,
@@ -41,11 +40,7 @@ _RETRIES = urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 _ONE_PART = 5 * 1024**3  # the most that S3 takes at once: an object is never sent in parts
 _GONE = ("NoSuchKey", "NoSuchBucket", "ResourceNotFound")
-CODE = "CertificateRefused"  # what our front of the store says; see `datasites.onboarding.front`
-
-
-class NotAllowed(Unavailable):
-    """The store was reached, and says that this participant may not do that."""
+_REFUSED = "CertificateRefused"  # what our front of the store says; see `datasites.onboarding.front`
 
 
 class Client:
@@ -158,7 +153,7 @@ class _Errors:
             raise NotFoundError(error.code) from None
         if isinstance(error, InvalidResponseError) and getattr(error, "_code", 0) == 404:
             raise NotFoundError("NoSuchKey") from None  # rclone says text/xml, which minio does not read
-        if isinstance(error, S3Error) and error.code == CODE:
+        if isinstance(error, S3Error) and error.code == _REFUSED:
             raise Unavailable(
                 f"The store refuses this machine's certificate ({error.message}).",
                 "Ask the consortium for a new one, and see: wardround doctor",

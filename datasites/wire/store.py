@@ -16,10 +16,8 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError
 from obstore.store import from_url
 
-from datasites.wire import certified
-from datasites.wire.certified import NotAllowed
-from datasites.wire.store_options import resolved
-from policies.errors import InvalidInput, Unavailable
+from datasites.wire.store_options import CERTIFICATE, resolved
+from policies.errors import InvalidInput, NotAllowed, Unavailable
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 # what asks the store tries again itself, and must not be kept from other work (a revocation) for minutes
@@ -32,7 +30,9 @@ def _open(url: str, options: str) -> Any:
     # One obstore object per process and address: an in-memory store lives exactly as long as it does.
     kwargs: dict[str, Any] = {"mkdir": True} if url.startswith("file://") else {}
     settings = json.loads(options)
-    if certified.CERTIFICATE in settings:
+    if CERTIFICATE in settings:
+        from datasites.wire import certified  # its client is imported by those who need it
+
         return certified.Client(url, settings)
     client = settings.pop("client_options", None)
     if client:
@@ -78,7 +78,11 @@ class Store:
             raise InvalidInput(
                 f"The store could not be opened ({type(error).__name__}).", "Check its address and options."
             ) from None
-        self._api: Any = certified if isinstance(self._store, certified.Client) else obstore
+        self._api: Any = obstore
+        if CERTIFICATE in (options or {}):
+            from datasites.wire import certified
+
+            self._api = certified
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the whole object at once; a reader sees the old bytes or the new ones, never a part."""
@@ -93,7 +97,7 @@ class Store:
                 size = result.meta["size"]
                 if size <= max_bytes:
                     return bytes(result.bytes())
-                if self._api is certified:
+                if self._api is not obstore:
                     result.close()
             except (NotFoundError, FileNotFoundError):
                 return None

@@ -1,10 +1,12 @@
-"""A hospital from a sealed file to a study, over mutual TLS, by the commands that people give: found, invite, join, serve.
+"""A hospital from a sealed file to a study, over mutual TLS, by the commands people give: found, invite, join, serve.
 
 The certificate is renewed while the agent runs, the old one is revoked, and the study goes on. Then it is stolen.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -16,7 +18,8 @@ from pathlib import Path
 import pytest
 
 import researcher as wr
-from tests.support.federation import DICTIONARY, PATIENCE, POLICY, STUDY, stays, wait_for
+from datasites import cli
+from tests.support.federation import DICTIONARY, PATIENCE, POLICY, STUDY, expected_state, same_bits, stays, wait_for
 from tests.support.front import start
 from tests.support.s3 import _free_port
 
@@ -25,17 +28,18 @@ HOOK = "key-of-the-kms"
 
 
 def do(*words: object, code: int = 0, **environment: str) -> str:
-    """What a command says on one line. A passphrase comes from the environment, as nobody sits there."""
-    done = subprocess.run(
-        [COMMAND, *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "COLUMNS": "200", **environment},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return " ".join((done.stdout + done.stderr).split())
+    """What a command says, on one line. A passphrase comes from the environment, as nobody sits there."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        patch.setattr(sys, "argv", ["wardround", *map(str, words)])
+        patch.setenv("COLUMNS", "200")
+        patch.delenv("WARDROUND_PASSPHRASE", raising=False)  # the researcher's: another person's
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with contextlib.redirect_stderr(out), pytest.raises(SystemExit) as ended:
+            cli.main()
+    said = " ".join(out.getvalue().split())
+    assert (ended.value.code or 0) == code, said
+    return said
 
 
 class Consortium:
@@ -89,23 +93,21 @@ def test_from_an_invitation_to_a_study_and_on_with_a_new_certificate(
             federation = wr.connect(ada_home / "federation.toml", "ada@uni.org", home=ada_home)
             do("datasite", "trust", "ada@uni.org", "--fingerprint", federation.fingerprint, "--home", home)
             federation.wait_for_datasets("stays", PATIENCE)
-            study = wr.Study(name="counting", purpose="Test", code=STUDY, dataset="stays", rounds=2, config={})
+            study = wr.Study("counting", "Count days", code=STUDY, dataset="stays", rounds=2)
             submission = federation.submit(study, federation.rehearse(study))
             wait_for(lambda: "counting" in do("datasite", "requests", "--json", "--home", home), "the study")
-            do("datasite", "approve", "counting", "--home", home)
+            do("datasite", "approve", submission.manifest.job_name, "--home", home)
             submission.wait(timeout=PATIENCE)
-            rounds = submission.rounds()
+            rounds = wr.Rounds(submission)
             rounds.run(1)
 
-            fingerprint = json.loads(do("doctor", "--json", "--home", home))["findings"]
+            before = json.loads(do("doctor", "--json", "--home", home))["findings"]
             file, words = consortium.invite("north")
             assert "renewed" in do("federation", "join", file, "--home", home, WARDROUND_INVITATION_PASSPHRASE=words)
             consortium.revoke("north", "--older")
-            rounds.run(1)
+            assert same_bits(rounds.run(1).parameters, expected_state([stays(1, 30)], [1, 3]))
             again = json.loads(do("doctor", "--json", "--home", home))["findings"]
-            keys = [
-                next(one["found"] for one in findings if one["what"] == "keys") for findings in (fingerprint, again)
-            ]
+            keys = [next(one["found"] for one in findings if one["what"] == "keys") for findings in (before, again)]
             assert keys[0] == keys[1]  # the datasite's own keys are the same, so no peer has to compare them anew
 
             consortium.revoke("north")

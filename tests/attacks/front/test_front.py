@@ -17,9 +17,8 @@ from minio.signer import sign_v4_s3
 
 from datasites.onboarding.authority import Authority, locked
 from datasites.onboarding.front import BUCKET
-from datasites.wire.certified import NotAllowed
 from datasites.wire.store import Store
-from policies.errors import InvalidInput, Unavailable
+from policies.errors import InvalidInput, NotAllowed, Unavailable
 from tests.support.front import PASSPHRASE, Front, serve_front
 from tests.support.s3 import KEY, SECRET
 
