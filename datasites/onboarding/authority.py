@@ -180,7 +180,7 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .last_update(now - _CLOCKS)
             .next_update(now + timedelta(days=LIST_DAYS))
-            .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+            .add_extension(x509.CRLNumber(int(datetime.now(UTC).timestamp() * 1e6)), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False)
         )
         for one in kept:

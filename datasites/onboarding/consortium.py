@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -89,9 +88,17 @@ class Consortium(BaseModel):
         """Raises InvalidInput, naming every wrong entry."""
         path = folder / FILE
         try:
-            made = cls.model_validate(tomllib.loads(path.read_text()))
+            return cls.parse(path.read_text(), path)
         except OSError:
             raise InvalidInput(f"There is no consortium in {folder}.", "Run: wardround federation init") from None
+        except UnicodeDecodeError:
+            raise InvalidInput(f"{path} is not valid TOML.") from None
+
+    @classmethod
+    def parse(cls, text: str, path: Path) -> Consortium:
+        """path: only named in errors."""
+        try:
+            made = cls.model_validate(tomllib.loads(text))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
             raise InvalidInput(f"{path} is wrong: {wrong}.") from None
@@ -126,11 +133,8 @@ def init(
     if (folder / FILE).exists():
         raise Refused(f"There is a consortium in {folder} already.", f"Edit its {FILE}, and invite.")
     text = _toml(name, host, port, hospitals, researchers)
+    made = Consortium.parse(text, folder / FILE)  # all mistakes are told before anything is made
     private_folder(folder)
-    draft = folder / "draft" / FILE
-    write_atomically(draft, text.encode())
-    made = Consortium.load(draft.parent)  # all mistakes are told before anything is made
-    shutil.rmtree(draft.parent)
     store = private_folder(folder / "store")
     front.write_front(store, made.store.bucket, made.store.port)
     if not (store / STORE_KEY).exists():
