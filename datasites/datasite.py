@@ -55,11 +55,18 @@ class Datasite:
 
     @classmethod
     def create(
-        cls, home: str | Path, email: str, store: str, name: str = "", store_options: Mapping[str, str] | None = None
+        cls,
+        home: str | Path,
+        email: str,
+        store: str,
+        name: str = "",
+        store_options: Mapping[str, str] | None = None,
+        passphrase: bytes | None = None,
     ) -> Datasite:
         """Makes a datasite's private folder, keys and settings file. Raises Refused where there is one already.
 
         store_options: written into the settings; files are named from the home folder on, and are there already.
+        passphrase: to keep the keys under; later it is looked for as `datasites.wire.passphrase` says.
         """
         place = DatasiteHome(Path(home).expanduser().resolve())
         address = check_email(email)
@@ -68,7 +75,8 @@ class Datasite:
         Store(store, beside(place.path, store_options or {}))  # a wrong address is told now, not at the first sync
         place.create()
         # the settings come last, as they make the folder a datasite: what a crash cut off is done again from its start
-        keys = Identity.load(address, place.keys) if place.keys.exists() else Identity.create(address, place.keys)
+        known = place.keys.exists()
+        keys = Identity.load(address, place.keys) if known else Identity.create(address, place.keys, passphrase)
         state = State(place.state)
         try:
             if state.audit.size == 0:

@@ -10,7 +10,8 @@ import typer
 from datasites.cli.ca import VARIABLE
 from datasites.cli.options import DEFAULT_HOME
 from datasites.onboarding.authority import KEY
-from datasites.wire.passphrase import HOOK, from_file, invented, new_passphrase, passphrase, write_hook
+from datasites.wire.home import Home
+from datasites.wire.passphrase import HOOK, from_file, invented, new_passphrase, passphrase, printed, write_hook
 from policies.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -126,19 +127,57 @@ def join(
     opened = sealed.unseal(content, words)
     hospital = opened.role == "hospital"
     place = (home or (DEFAULT_HOME if hospital else Path.home() / ".wardround" / opened.email)).expanduser().resolve()
-    if passphrase_file or passphrase_command:
-        from datasites.wire.files import private_folder
-
-        if passphrase_file:
-            from_file(passphrase_file)  # what cannot be used is told before anything is made
-        write_hook(private_folder(place), file=passphrase_file, command=passphrase_command)
-        words = passphrase(place / joining.IDENTITY)
-    elif (place / HOOK).is_file():
-        words = passphrase(place / joining.IDENTITY)
+    words = _at_rest(place, words, passphrase_file, passphrase_command)
     joined = joining.join(opened, place, words)
     _tell(joined, opened.federation, hospital=hospital)
     if hospital:
         _finish(place, table, dictionary)
+
+
+@app.command(name="passphrase")
+def passphrase_(
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="The new one stands in this file; look there from now on.")
+    ] = None,
+    passphrase_command: Annotated[str, typer.Option(help="Or is printed by this command.")] = "",
+    home: Annotated[
+        Path, typer.Option("--home", envvar="WARDROUND_HOME", help="The participant's private folder.", file_okay=False)
+    ] = DEFAULT_HOME,
+) -> None:
+    """Put a participant's keys under another passphrase, or a first one. Peers notice nothing."""
+    from datasites.onboarding import joining
+    from datasites.wire.identity import is_sealed
+
+    place = home.expanduser().resolve()
+    known = is_sealed(Home(place).keys) or (place / joining.IDENTITY).is_file()
+    old = passphrase(Home(place).keys) if known else None
+    if passphrase_file:
+        new = from_file(passphrase_file)
+    elif passphrase_command:
+        new = printed(passphrase_command)
+    else:
+        new = new_passphrase(f"the keys in {place}", "WARDROUND_NEW_PASSPHRASE")
+    changed = joining.change_passphrase(place, old, new)
+    if passphrase_file or passphrase_command:
+        write_hook(place, file=passphrase_file, command=passphrase_command)
+    typer.echo(f"{len(changed)} files are under the new passphrase. An agent that runs needs it when it starts again.")
+
+
+def _at_rest(place: Path, invitation: bytes, file: Path | None, command: str) -> bytes:
+    """The passphrase that the keys in `place` are kept under: where there are some already, theirs."""
+    from datasites.wire.files import private_folder
+    from datasites.wire.identity import is_sealed
+
+    keys = Home(place).keys
+    if file or command:
+        if is_sealed(keys):
+            raise InvalidInput(
+                f"The keys in {place} have a passphrase already.", "Change it with: wardround federation passphrase"
+            )
+        words = from_file(file) if file else printed(command)  # what cannot be used is told before anything is made
+        write_hook(private_folder(place), file=file, command=command)
+        return words
+    return passphrase(keys) if is_sealed(keys) or (place / HOOK).is_file() else invitation
 
 
 def _tell(joined: Joined, federation: str, *, hospital: bool) -> None:
@@ -151,8 +190,8 @@ def _tell(joined: Joined, federation: str, *, hospital: bool) -> None:
     if not hospital:
         typer.echo(f"Connect with: researcher.connect({str(joined.home / joining.FEDERATION)!r}, ..., home=...)")
     if not (joined.home / HOOK).is_file():
-        typer.echo("The key opens by the invitation's passphrase, which the agent needs when it starts:")
-        typer.echo("set WARDROUND_PASSPHRASE_FILE or _COMMAND for it, or join again with --passphrase-file.")
+        typer.echo("Its keys open by the passphrase of its first invitation, and the agent needs that when it starts.")
+        typer.echo("Better, choose one of your own: wardround federation passphrase --passphrase-file FILE")
 
 
 def _finish(home: Path, table: Path | None, dictionary: Path | None) -> None:

@@ -45,10 +45,12 @@ def datasite_findings(home: Path) -> list[Finding]:
 
 
 def _keys(place: DatasiteHome, settings: DatasiteSettings) -> Finding:
-    from datasites.wire.identity import Identity
+    from datasites.wire.identity import Identity, is_sealed
 
     def look() -> str:
-        return f"{settings.email}, fingerprint {Identity.load(settings.email, place.keys).public.fingerprint}"
+        public = Identity.load(settings.email, place.keys).public
+        under = "under a passphrase" if is_sealed(place.keys) else "without a passphrase"
+        return f"{settings.email}, {under}, fingerprint {public.fingerprint}"
 
     return _tried("keys", look)
 

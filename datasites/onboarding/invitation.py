@@ -1,36 +1,32 @@
 """One participant's invitation: a single sealed file. Whoever lacks its passphrase can neither read nor forge it.
 
-The file is JSON: a text for people, and the sealed content (ChaCha20-Poly1305 under scrypt of the passphrase). It is no
+The file is JSON: a text for people, and the sealed content (`datasites.wire.sealed`). It is no
 archive of named files, so it can name no path: what may stand in it is this module's fields, each with its greatest
 length, and `joining` decides where each goes.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
-import secrets
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from cryptography.exceptions import InvalidSignature
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from datasites.onboarding.authority import certificate_name, unlocked
-from datasites.wire.canonical import canonical_json
+from datasites.wire import sealed
 from datasites.wire.files import write_atomically
+from datasites.wire.sealed import seal
 from policies.errors import InvalidInput, Refused
 
 SUFFIX = ".invitation"
 MOST_BYTES = 1024 * 1024
-_SCRYPT = {"length": 32, "n": 2**16, "r": 8, "p": 1}  # 64 MiB; never taken from the file
 _KIND = "wardround-invitation/1"
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]*")
 _READ_ME = (
@@ -113,16 +109,8 @@ class Invitation(BaseModel):
 
     def seal(self, passphrase: bytes) -> bytes:
         """The file's bytes."""
-        salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-        outside = {
-            "kind": _KIND,
-            "read_me": _READ_ME.format(federation=self.federation, email=self.email),
-            "salt": base64.b64encode(salt).decode(),
-            "nonce": base64.b64encode(nonce).decode(),
-        }
-        cipher = ChaCha20Poly1305(Scrypt(salt=salt, **_SCRYPT).derive(passphrase))
-        sealed = cipher.encrypt(nonce, self.model_dump_json().encode(), canonical_json(outside))
-        return json.dumps({**outside, "sealed": base64.b64encode(sealed).decode()}, indent=1).encode()
+        about = {"kind": _KIND, "read_me": _READ_ME.format(federation=self.federation, email=self.email)}
+        return json.dumps(seal(self.model_dump_json().encode(), passphrase, about), indent=1).encode()
 
     def write(self, path: Path, passphrase: bytes) -> None:
         write_atomically(path, self.seal(passphrase))
@@ -142,7 +130,7 @@ def read(path: Path) -> dict[str, Any]:
         content = json.loads(raw) if len(raw) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         content = None
-    names = {"kind", "read_me", "salt", "nonce", "sealed"}
+    names = {"kind", "read_me", *sealed.FIELDS}
     right = isinstance(content, dict) and content.keys() == names and all(isinstance(v, str) for v in content.values())
     if not isinstance(content, dict) or not right or content["kind"] != _KIND:
         raise InvalidInput(f"{path} is not an invitation.", "Ask the consortium for the file again.")
@@ -151,18 +139,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def unseal(content: dict[str, Any], passphrase: bytes) -> Invitation:
     """Raises Refused for a wrong passphrase or a changed file, and InvalidInput for a content that cannot be used."""
-    outside = {name: value for name, value in content.items() if name != "sealed"}
-    try:
-        salt, nonce, sealed = (base64.b64decode(content[n], validate=True) for n in ("salt", "nonce", "sealed"))
-        if (len(salt), len(nonce)) != (16, 12):
-            raise ValueError
-        opened = ChaCha20Poly1305(Scrypt(salt=salt, **_SCRYPT).derive(passphrase)).decrypt(
-            nonce, sealed, canonical_json(outside)
-        )
-    except (ValueError, InvalidTag):
+    opened = sealed.unseal(content, passphrase)
+    if opened is None:
         raise Refused(
             "The invitation does not open.", "The passphrase is another one, or the file was changed on its way."
-        ) from None
+        )
     try:
         return Invitation.model_validate_json(opened).checked()
     except (ValidationError, RecursionError):

@@ -16,7 +16,10 @@ from typing import Any
 from datasites.onboarding.authority import locked, unlocked
 from datasites.onboarding.invitation import Invitation
 from datasites.wire.files import private_folder, write_atomically
-from policies.errors import Refused
+from datasites.wire.home import Home
+from datasites.wire.identity import Identity, reseal
+from datasites.wire.passphrase import remember
+from policies.errors import InvalidInput, Refused
 
 FOLDER = "tls"  # in a participant's home
 AUTHORITY, IDENTITY, KEYS = f"{FOLDER}/ca.pem", f"{FOLDER}/identity.pem", f"{FOLDER}/store.json"
@@ -48,6 +51,7 @@ def join(invitation: Invitation, home: Path, passphrase: bytes) -> Joined:
     """Writes what the participant needs into `home`; its key lies there under `passphrase`. Raises Refused when the
     folder belongs to somebody else."""
     place = home.expanduser().resolve()
+    remember(place, passphrase)
     return (
         _join_hospital(invitation, place, passphrase)
         if invitation.role == "hospital"
@@ -71,20 +75,20 @@ def _join_hospital(invitation: Invitation, home: Path, passphrase: bytes) -> Joi
     write_atomically(home / FEDERATION, federation_file(invitation).encode())
     write_atomically(home / POLICY, invitation.policy.encode())
     if not renewed:
-        Datasite.create(home, invitation.email, invitation.store, invitation.name, options(invitation)).state.close()
+        told = (invitation.email, invitation.store, invitation.name, options(invitation), passphrase)
+        Datasite.create(home, *told).state.close()
     with Datasite.opened(home) as site:
         return Joined(home, renewed, site.fingerprint)
 
 
 def _join_researcher(invitation: Invitation, home: Path, passphrase: bytes) -> Joined:
-    from datasites.wire.home import Home
-    from datasites.wire.identity import Identity
-
     place = Home(home)
     place.create()
     renewed = place.keys.exists()
-    load = Identity.load if renewed else Identity.create
-    identity = load(invitation.email, place.keys)  # refuses a folder of somebody else
+    if renewed:
+        identity = Identity.load(invitation.email, place.keys)  # refuses a folder of somebody else
+    else:
+        identity = Identity.create(invitation.email, place.keys, passphrase)
     _write_secrets(invitation, home, passphrase)
     write_atomically(home / FEDERATION, federation_file(invitation).encode())
     return Joined(home, renewed, identity.public.fingerprint)
@@ -115,9 +119,30 @@ def federation_file(invitation: Invitation) -> str:
     return text
 
 
-def change_passphrase(path: Path, old: bytes, new: bytes) -> None:
-    """Puts the key in `path`, behind its certificate, under another passphrase. Raises InvalidInput."""
+def change_passphrase(home: Path, old: bytes | None, new: bytes) -> list[Path]:
+    """Puts all keys in a participant's home under another passphrase, or a first one. Returns their files.
+
+    Each is changed in one step; what a crash cut off is finished by doing it again. Raises InvalidInput where `old`
+    does not open a key.
+    """
+    keys, identity = Home(home).keys, home / IDENTITY
+    changed = [path for path in (keys, identity) if path.is_file()]
+    if not changed:
+        raise InvalidInput(f"There are no keys in {home}.", "Give the participant's folder with --home.")
+    if identity in changed:
+        _relock(identity, old, new)
+    if keys in changed:
+        reseal(keys, old, new)
+    return changed
+
+
+def _relock(path: Path, old: bytes | None, new: bytes) -> None:
     content = path.read_bytes()
-    start = content.index(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
-    key = unlocked(content[start:], old, path)
-    write_atomically(path, content[:start] + locked(key, new))
+    start = content.find(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    if start < 0:
+        raise InvalidInput(f"There is no key under a passphrase in {path}.", "Join with the invitation again.")
+    try:
+        unlocked(content[start:], new, path)
+    except InvalidInput:
+        key = unlocked(content[start:], old, path)
+        write_atomically(path, content[:start] + locked(key, new))

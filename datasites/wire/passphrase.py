@@ -20,6 +20,7 @@ VARIABLE = "WARDROUND_PASSPHRASE"  # with _COMMAND and _FILE behind it, or the p
 HOOK = "passphrase.toml"  # beside a key, or one folder above: `command = "..."` or `file = "..."`
 SHORTEST = 12
 _MOST_BYTES, _COMMAND_SECONDS = 4096, 60.0
+_REMEMBERED: dict[Path, bytes] = {}  # by folder, in this process alone
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without what is read wrongly over the telephone
 _GROUPS, _GROUP = 5, 5
 
@@ -31,17 +32,31 @@ def invented() -> str:
 
 def passphrase(key: Path, variable: str = VARIABLE) -> bytes:
     """The passphrase of the key file `key`. Raises InvalidInput, Refused or Unavailable; none tells what it is."""
+    for folder in _folders(key):
+        if folder in _REMEMBERED:
+            return _REMEMBERED[folder]
     found = _from_environment(variable)
     if found is None:
         found = _from_hook(key)
     if found is None and sys.stdin is not None and sys.stdin.isatty():
         found = getpass.getpass(f"Passphrase of {key}: ").encode()
+        remember(key.parent, found)  # or it would be asked for at every step of one command
     if found is None:
         raise InvalidInput(
             f"The key in {key} is protected by a passphrase, and none was given.",
             f"Set {variable}_FILE to a file or {variable}_COMMAND to a command that prints it, or write a {HOOK}.",
         )
     return found
+
+
+def remember(folder: Path, value: bytes) -> None:
+    """For keys in `folder`, as long as this process runs."""
+    _REMEMBERED[folder.expanduser().resolve()] = value
+
+
+def _folders(key: Path) -> tuple[Path, Path]:
+    folder = key.expanduser().resolve().parent
+    return folder, folder.parent
 
 
 def new_passphrase(what: str, variable: str = VARIABLE) -> bytes:
@@ -72,7 +87,7 @@ def write_hook(folder: Path, *, file: Path | None = None, command: str = "") -> 
 
 def _from_environment(variable: str) -> bytes | None:
     if command := os.environ.get(f"{variable}_COMMAND"):
-        return _printed(command)
+        return printed(command)
     if path := os.environ.get(f"{variable}_FILE"):
         return from_file(Path(path))
     value = os.environ.get(variable)
@@ -80,7 +95,7 @@ def _from_environment(variable: str) -> bytes | None:
 
 
 def _from_hook(key: Path) -> bytes | None:
-    for folder in (key.parent, key.parent.parent):
+    for folder in _folders(key):
         path = folder / HOOK
         if not path.is_file():
             continue
@@ -90,7 +105,7 @@ def _from_hook(key: Path) -> bytes | None:
             content = {}
         match content:
             case {"command": str(command), **rest} if not rest:
-                return _printed(command)
+                return printed(command)
             case {"file": str(file), **rest} if not rest:
                 return from_file(Path(file))
         raise InvalidInput(f"{path} is not understood.", 'It needs one line: command = "..." or file = "...".')
@@ -110,7 +125,8 @@ def from_file(path: Path) -> bytes:
     return _line(content, f"The passphrase file {path}")
 
 
-def _printed(command: str) -> bytes:
+def printed(command: str) -> bytes:
+    """The first line that a command prints; no shell takes part."""
     try:
         done = subprocess.run(shlex.split(command), capture_output=True, timeout=_COMMAND_SECONDS, check=True)
     except (OSError, ValueError, subprocess.SubprocessError):

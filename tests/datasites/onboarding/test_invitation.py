@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import ValidationError
 
 from datasites.onboarding import consortium, joining
-from datasites.onboarding import invitation as module
 from datasites.onboarding.authority import Authority, locked, plain, unlocked
 from datasites.onboarding.invitation import MOST_BYTES, Invitation, read, unseal
-from datasites.wire.canonical import canonical_json
+from datasites.wire.identity import Identity
+from datasites.wire.passphrase import remember
+from datasites.wire.sealed import COST, seal
 from policies.errors import InvalidInput, Refused
 from tests.datasites.onboarding.conftest import ROOT
 
@@ -30,20 +27,12 @@ Invite = Callable[[str], Invitation]
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same, with a passphrase that is cheap to try."""
-    monkeypatch.setitem(module._SCRYPT, "n", 2**10)
+    monkeypatch.setitem(COST, "n", 2**10)
 
 
 def sealed(content: bytes, passphrase: bytes) -> dict[str, str]:
     """What a forger who knows the passphrase, and everything about the format, would write."""
-    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-    outside = {
-        "kind": "wardround-invitation/1",
-        "read_me": "",
-        "salt": base64.b64encode(salt).decode(),
-        "nonce": base64.b64encode(nonce).decode(),
-    }
-    cipher = ChaCha20Poly1305(Scrypt(salt=salt, **module._SCRYPT).derive(passphrase))
-    return {**outside, "sealed": base64.b64encode(cipher.encrypt(nonce, content, canonical_json(outside))).decode()}
+    return seal(content, passphrase, {"kind": "wardround-invitation/1", "read_me": ""})
 
 
 def test_it_opens_by_its_passphrase_alone_and_shows_no_secret(invite: Invite, tmp_path: Path) -> None:
@@ -216,3 +205,39 @@ def test_an_invitations_values_never_appear_in_an_error(invite: Invite) -> None:
     with pytest.raises(ValidationError) as caught:
         Invitation.model_validate({**invite("north").model_dump(), "secret_key": "8675309 !"})
     assert "8675309" not in str(caught.value)
+
+
+def test_a_passphrase_is_changed_and_peers_notice_nothing(
+    invite: Invite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "north"
+    joined = joining.join(invite("north"), home, WORDS)
+    keys, identity = home / "identity.json", home / joining.IDENTITY
+    before = keys.read_bytes(), identity.read_bytes()
+    with pytest.raises(InvalidInput, match="cannot be opened"):
+        joining.change_passphrase(home, b"not the passphrase", b"another passphrase")
+    assert (keys.read_bytes(), identity.read_bytes()) == before
+    joining.change_passphrase(home, WORDS, b"another passphrase")
+    keys.write_bytes(before[0])  # as a crash between the two leaves it
+    assert joining.change_passphrase(home, WORDS, b"another passphrase") == [keys, identity]
+    remember(home, b"another passphrase")
+    assert Identity.load("do@north.org", keys).public.fingerprint == joined.fingerprint
+    for path in (keys, identity):
+        assert path.read_bytes() not in before
+        assert path.stat().st_mode & 0o077 == 0
+    remember(home, WORDS)
+    with pytest.raises(InvalidInput, match="does not open"):
+        Identity.load("do@north.org", keys)
+
+
+def test_keys_that_were_plain_come_under_a_first_passphrase(tmp_path: Path) -> None:
+    made = Identity.create("do@north.org", tmp_path / "identity.json")
+    assert b'"d"' in (tmp_path / "identity.json").read_bytes()
+    joining.change_passphrase(tmp_path, None, WORDS)
+    assert b'"d"' not in (tmp_path / "identity.json").read_bytes()
+    remember(tmp_path, WORDS)
+    again = Identity.load("do@north.org", tmp_path / "identity.json")
+    assert again.public == made.public
+    with again.file_in_memory() as path:
+        assert json.loads(path.read_bytes())["email"] == "do@north.org"
+    assert not path.exists()
