@@ -7,7 +7,6 @@ certificate was the other way; every user of the machine could use it.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import ssl
 import threading
@@ -36,7 +35,10 @@ _KNOWN = {
     "aws_secret_access_key",
     "aws_virtual_hosted_style_request",
 }
-_RETRIES = urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
+# a store that sends us elsewhere is not followed
+_RETRIES = urllib3.Retry(
+    total=3, redirect=False, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504], allowed_methods=None
+)
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 _ONE_PART = 5 * 1024**3  # the most that S3 takes at once: an object is never sent in parts
 _GONE = ("NoSuchKey", "NoSuchBucket", "ResourceNotFound")
@@ -73,14 +75,16 @@ class Client:
         return name.removeprefix(f"{self._prefix}/") if self._prefix else name
 
     def minio(self) -> Minio:
-        """Raises InvalidInput when certificate and key cannot be used."""
+        """Raises InvalidInput when certificate and key cannot be used, at the first call only."""
         with self._lock:
-            seen = tuple((one.st_mtime_ns, one.st_ino) for one in map(_status, (self._certificate, self._key)))
-            if self._made is None:
-                self._made, self._seen = self._connect(), seen
-            elif seen != self._seen:
-                with contextlib.suppress(WardroundError):  # a pair that is half replaced: the old one serves on
+            try:
+                seen = tuple((one.st_mtime_ns, one.st_ino) for one in map(_status, (self._certificate, self._key)))
+                if self._made is None or seen != self._seen:
                     self._made, self._seen = self._connect(), seen
+            except WardroundError:
+                if self._made is None:
+                    raise
+                # a pair that is half replaced, or gone for a moment: the old one serves on
             return self._made
 
     def _connect(self) -> Minio:
@@ -131,7 +135,8 @@ class Got:
 
     def bytes(self) -> bytes:
         try:
-            return bytes(self.response.read())
+            # as it was sent: what unpacks itself would not be held to any size
+            return bytes(self.response.read(decode_content=False))
         except urllib3.exceptions.HTTPError as error:
             raise GenericError(type(error).__name__) from None
         finally:
@@ -172,7 +177,12 @@ def put(client: Client, key: str, data: bytes) -> None:
 def get(client: Client, key: str) -> Got:
     with _Errors():
         response = client.minio().get_object(client.bucket, client.name(key))
-        return Got({"size": int(response.headers.get("content-length", 0))}, response)
+        size = response.headers.get("content-length", "")
+        got = Got({"size": int(size) if size.isdecimal() else 0}, response)
+        if not size.isdecimal():  # it could go on for ever
+            got.close()
+            raise GenericError("NoLength")
+        return got
 
 
 def head(client: Client, key: str) -> dict[str, Any]:
