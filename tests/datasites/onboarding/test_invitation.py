@@ -141,6 +141,7 @@ def test_a_key_or_an_authority_of_another_is_refused(invite: Invite, tmp_path: P
         made.model_copy(update={**forged, "key": plain(key).decode()}).checked()
 
 
+@pytest.mark.usefixtures("quick")
 def test_joining_makes_a_private_place_with_a_locked_key(
     invite: Invite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +208,7 @@ def test_an_invitations_values_never_appear_in_an_error(invite: Invite) -> None:
     assert "8675309" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_passphrase_is_changed_and_peers_notice_nothing(
     invite: Invite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +232,7 @@ def test_a_passphrase_is_changed_and_peers_notice_nothing(
         Identity.load("do@north.org", keys)
 
 
+@pytest.mark.usefixtures("quick")
 def test_keys_that_were_plain_come_under_a_first_passphrase(tmp_path: Path) -> None:
     made = Identity.create("do@north.org", tmp_path / "identity.json")
     assert b'"d"' in (tmp_path / "identity.json").read_bytes()
