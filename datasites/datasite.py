@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -32,6 +32,7 @@ from datasites.wire.excerpt import Excerpt
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.store import Store
+from datasites.wire.store_options import beside
 from policies.errors import InvalidInput, Refused, Unavailable
 from policies.policy import Policy
 from policies.privacy.cache import NumberCache
@@ -53,23 +54,36 @@ class Datasite:
         self.state = State(self.home.state)
 
     @classmethod
-    def create(cls, home: str | Path, email: str, store: str, name: str = "") -> Datasite:
-        """Makes a datasite's private folder, keys and settings file. Raises Refused where there is one already."""
+    def create(
+        cls,
+        home: str | Path,
+        email: str,
+        store: str,
+        name: str = "",
+        store_options: Mapping[str, str] | None = None,
+        passphrase: bytes | None = None,
+    ) -> Datasite:
+        """Makes a datasite's private folder, keys and settings file. Raises Refused where there is one already.
+
+        store_options: written into the settings; files are named from the home folder on, and are there already.
+        passphrase: to keep the keys under; later it is looked for as `datasites.wire.passphrase` says.
+        """
         place = DatasiteHome(Path(home).expanduser().resolve())
         address = check_email(email)
         if (place.path / FILE).exists():
             raise Refused(f"There is a datasite in {place.path} already.", "Choose another folder, or move it away.")
-        Store(store)  # a wrong address is told now, not at the first sync
+        Store(store, beside(place.path, store_options or {}))  # a wrong address is told now, not at the first sync
         place.create()
         # the settings come last, as they make the folder a datasite: what a crash cut off is done again from its start
-        keys = Identity.load(address, place.keys) if place.keys.exists() else Identity.create(address, place.keys)
+        known = place.keys.exists()
+        keys = Identity.load(address, place.keys) if known else Identity.create(address, place.keys, passphrase)
         state = State(place.state)
         try:
             if state.audit.size == 0:
                 state.audit.record(Kind.CREATED, hospital=address, fingerprint=keys.public.fingerprint)
         finally:
             state.close()
-        write_settings(place.path, address, name, store)
+        write_settings(place.path, address, name, store, store_options)
         return cls(place.path)
 
     @classmethod

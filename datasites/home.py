@@ -21,7 +21,10 @@ class DatasiteHome(Home):
     | path | what |
     |---|---|
     | datasite.toml | settings |
-    | identity.json, peers.json | keys, and the pinned keys of peers |
+    | identity.json, peers.json | keys, under a passphrase if wished, and the pinned keys of peers |
+    | tls/ | certificate and key for the store, its authority, its S3 key (see `onboarding.joining`) |
+    | passphrase.toml | where the passphrase of both keys comes from; not the passphrase |
+    | federation.toml, advised-policy.toml | who takes part, and the policy that the consortium advises |
     | agent.json | the running agent: its process, and what keeps it from its work |
     | sent.json | which of Syft's messages have reached the store |
     | state.db | decisions, answered rounds, the privacy ledger and the audit log |

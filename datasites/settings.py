@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from datasites.runner.limits import Limits
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import check_email
+from datasites.wire.store_options import beside
 from policies.errors import InvalidInput
 
 FILE = "datasite.toml"
@@ -22,7 +24,8 @@ class DatasiteSettings(BaseSettings):
 
     Values of `store_options` go to the object store as they are, e.g. `aws_endpoint`. Keys belong into a file of
     their own that only the agent can read: `keys_file` names it, and `ca_file` the certificate of a private authority
-    (see `datasites.wire.store_options`). From the environment the options come as JSON: WARDROUND_STORE_OPTIONS.
+    (see `datasites.wire.store_options`); files are looked for in the home folder. From the environment the options come
+    as JSON: WARDROUND_STORE_OPTIONS.
     """
 
     model_config = SettingsConfigDict(env_prefix="WARDROUND_", env_nested_delimiter="__", extra="forbid")
@@ -56,7 +59,9 @@ class DatasiteSettings(BaseSettings):
         if not path.is_file():
             raise InvalidInput(f"There is no datasite in {home}.", "Run: wardround datasite init, or give --home.")
         try:
-            return cls(**tomllib.loads(path.read_text()))
+            settings = cls(**tomllib.loads(path.read_text()))
+            settings.store_options = beside(home, settings.store_options)
+            return settings
         except SettingsError as error:  # its cause may quote a secret
             raise InvalidInput(f"A WARDROUND_* variable is not valid JSON: {error}.") from None
         except ValidationError as error:
@@ -66,8 +71,8 @@ class DatasiteSettings(BaseSettings):
             raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
 
 
-def write_settings(home: Path, email: str, name: str, store: str) -> None:
-    """A first settings file, with the lines a person may want to change."""
+def write_settings(home: Path, email: str, name: str, store: str, options: Mapping[str, str] | None = None) -> None:
+    """A first settings file, with the lines a person may want to change. options: of the store."""
 
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -80,4 +85,6 @@ def write_settings(home: Path, email: str, name: str, store: str) -> None:
         f"# [limits]                    # what the process of a study may use\n"
         f"# memory_bytes = 8589934592\n"
     )
+    if options:
+        text += "\n[store_options]\n" + "".join(f"{k} = {quoted(v)}\n" for k, v in options.items())
     write_atomically(home / FILE, text.encode())

@@ -4,6 +4,7 @@ WardroundError
 ├── InvalidInput      what was given cannot be used; the message says what is wrong, the hint what to do
 ├── Refused           understood, but not allowed
 └── Unavailable       cannot be done now (store unreachable, hospital offline); trying again may help
+    └── NotAllowed    the store was reached, and says that this participant may not do that
 """
 
 from __future__ import annotations
@@ -35,3 +36,7 @@ class Refused(WardroundError):
 
 class Unavailable(WardroundError):
     """Cannot be done now; trying again may help."""
+
+
+class NotAllowed(Unavailable):
+    """The store was reached, and says that this participant may not do that. Its rights may be mended while we run."""

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from datasites.cli import audit, budget, datasite, policy
+from datasites.cli import audit, budget, ca, datasite, federation, policy
 from datasites.cli.doctor import doctor
 from datasites.cli.report import report
 from datasites.cli.review import review
@@ -25,6 +25,8 @@ app.command()(report)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
 app.add_typer(policy.app, name="policy")
+app.add_typer(federation.app, name="federation")
+app.add_typer(ca.app, name="ca")
 
 EXIT_CODES = {Refused: 3, Unavailable: 4}  # 0 done, 1 what was given cannot be used, 2 wrong usage
 

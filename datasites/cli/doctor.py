@@ -1,4 +1,4 @@
-"""`wardround doctor`: whether this machine can run studies on patients' data."""
+"""`wardround doctor`: whether this machine can run studies on patients' data, and its datasite take part in any."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
+from datasites.onboarding.checks import datasite_findings
+from datasites.onboarding.finding import Finding
 from datasites.runner.limits import GIB, Limits
 from datasites.runner.sandbox import bubblewrap, gpus, landlock, seccomp
 from datasites.runner.sandbox.choose import default_sandbox
@@ -24,28 +26,23 @@ from policies.errors import Unavailable
 _LEAST_DISK = 2 * GIB
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. `ok` is None where nothing depends on it."""
-
-    what: str
-    found: str
-    ok: bool | None = None
-
-
 def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Show whether this machine can confine studies, and what with. Exit code 1 when it must not run private data."""
-    findings = examine(home)
-    usable = next(one for one in findings if one.what == "sandbox").ok
+    """Show whether this machine can confine studies, and whether its datasite can take part in any: its keys,
+    certificate, store, clock, disk and tables, and what to do about each. Exit code 1 when it cannot."""
+    machine, datasite = examine(home), datasite_findings(home)
+    usable = machine[0].ok
+    ready = all(one.ok is not False for one in (machine[0], *datasite, *(f for f in machine if f.what == "disk")))
+    findings = [*machine, *datasite]
     if as_json:
-        typer.echo(json.dumps({"private_data": usable, "findings": [asdict(one) for one in findings]}, indent=1))
+        said = {"private_data": usable, "ready": ready, "findings": [asdict(one) for one in findings]}
+        typer.echo(json.dumps(said, indent=1))
     else:
-        _show(findings)
-    raise typer.Exit(0 if usable else 1)
+        show_findings(findings)
+    raise typer.Exit(0 if usable and ready else 1)
 
 
 def examine(home: Path) -> list[Finding]:
-    """All findings; the first, "sandbox", decides."""
+    """What this machine offers; the first finding, "sandbox", decides."""
     return [
         _sandbox(),
         _bubblewrap(),
@@ -64,14 +61,14 @@ def _sandbox() -> Finding:
     try:
         chosen = default_sandbox(private=True)
     except Unavailable as why:
-        return Finding("sandbox", f"none: {why.message}", ok=False)
+        return Finding("sandbox", f"none: {why.message}", ok=False, mend=why.hint)
     return Finding("sandbox", f"{chosen.name}. {chosen.confines}", ok=True)
 
 
 def _bubblewrap() -> Finding:
     problem = bubblewrap.problem()
     if problem:
-        return Finding("bubblewrap", problem, ok=False)
+        return Finding("bubblewrap", problem, ok=False, mend="apt-get install bubblewrap")
     said = subprocess.run([bubblewrap.program(), "--version"], capture_output=True, text=True)
     return Finding("bubblewrap", f"{said.stdout.strip()}, and it works", ok=True)
 
@@ -126,7 +123,8 @@ def _disk(home: Path) -> Finding:
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    return Finding("disk", f"{free / GIB:.1f} GiB free at {place}", ok=free >= _LEAST_DISK)
+    mend = "" if free >= _LEAST_DISK else f"Free space until there are {_LEAST_DISK / GIB:.0f} GiB, or move --home."
+    return Finding("disk", f"{free / GIB:.1f} GiB free at {place}", ok=free >= _LEAST_DISK, mend=mend)
 
 
 def _python() -> Finding:
@@ -140,9 +138,13 @@ def _read(path: str) -> str:
         return ""
 
 
-def _show(findings: list[Finding]) -> None:
+def show_findings(findings: list[Finding]) -> None:
+    """A table, and below it what to do."""
     marks = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}
-    table = Table("", "what", "found")
+    table, console = Table("", "what", "found"), Console(highlight=False)
     for one in findings:
         table.add_row(marks[one.ok], one.what, escape(one.found))
-    Console(highlight=False).print(table)
+    console.print(table)
+    for one in findings:
+        if one.mend and one.ok is not True:
+            console.print(f"{one.what}: {one.mend}", markup=False)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +22,12 @@ import syft_crypto_python as syc
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from datasites.wire import sealed
 from datasites.wire.files import write_atomically
-from policies.errors import InvalidInput, Refused
+from datasites.wire.passphrase import passphrase as passphrase_of
+from policies.errors import InvalidInput, Refused, WardroundError
 
+_SEALED = "wardround-keys/1"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _EMAIL = re.compile(
     r"[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+"
@@ -95,8 +101,37 @@ def same_fingerprint(left: str, right: str) -> bool:
     return re.sub(r"[\s:-]", "", left).lower() == re.sub(r"[\s:-]", "", right).lower()
 
 
+def is_sealed(path: Path) -> bool:
+    """Whether there is a key file, and it is under a passphrase."""
+    try:
+        return bool(json.loads(path.read_bytes())["kind"] == _SEALED)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def reseal(path: Path, old: bytes | None, new: bytes) -> None:
+    """Puts a key file under another passphrase, or under a first one. It may be under the new one already.
+
+    Raises InvalidInput where `old` does not open it, and changes nothing then.
+    """
+    content = path.read_bytes()
+    if is_sealed(path):
+        document = json.loads(content)
+        if sealed.unseal(document, new) is not None:
+            return
+        content = _opened(document, path, old or b"")
+    write_atomically(path, json.dumps(sealed.seal(content, new, {"kind": _SEALED}), indent=1).encode())
+
+
+def _opened(document: dict[str, Any], path: Path, passphrase: bytes) -> bytes:
+    plain = sealed.unseal(document, passphrase)
+    if plain is None:
+        raise InvalidInput(f"The key file {path} does not open.", "Check the passphrase; or restore it from a backup.")
+    return plain
+
+
 class Identity:
-    """A participant's private keys, kept in a file that only its owner may read."""
+    """A participant's private keys, kept in a file that only its owner may read, under a passphrase if wished."""
 
     def __init__(self, email: str, keys: Any) -> None:
         self.email = email
@@ -107,30 +142,57 @@ class Identity:
         self.public = PublicIdentity(email, {**document, "identity": email})
 
     @classmethod
-    def create(cls, email: str, path: Path) -> Identity:
-        """Makes new keys and writes them to `path` (0600). Raises Refused if there are keys already."""
+    def create(cls, email: str, path: Path, passphrase: bytes | None = None) -> Identity:
+        """Makes new keys and writes them to `path` (0600), under the passphrase if one is given. Raises Refused if
+        there are keys already."""
         if path.exists():
             raise Refused(f"There are keys already in {path}.", "Move them away first; peers will see a new identity.")
-        keys = syc.SyftRecoveryKey.generate().derive_keys()
-        content = {"email": email, "keys_jwk": keys.to_jwks(), "peer_bundles": {}}
-        write_atomically(path, json.dumps(content, indent=2).encode())
-        return cls(email, keys)
+        made = cls(email, syc.SyftRecoveryKey.generate().derive_keys())
+        made.save(path, passphrase)
+        return made
 
     @classmethod
     def load(cls, email: str, path: Path) -> Identity:
-        """Raises Refused when others can read the key file or it belongs to someone else."""
+        """The passphrase of a sealed file comes from where `datasites.wire.passphrase` says. Raises Refused when others
+        can read the key file or it belongs to someone else, and InvalidInput when it does not open."""
         if not path.is_file():
             raise InvalidInput(f"There is no key file at {path}.", "Create the datasite or connect first.")
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise Refused(f"Other users of this machine can read the key file {path}.", f"Run: chmod 600 {path}")
         try:
             content = json.loads(path.read_bytes())
+            if content.get("kind") == _SEALED:
+                content = json.loads(_opened(content, path, passphrase_of(path)))
             keys, owner = syc.SyftPrivateKeys.from_jwks(content["keys_jwk"]), content["email"]
+        except WardroundError:
+            raise
         except Exception:  # the native library raises its own undeclared types
             raise InvalidInput(f"The key file {path} is damaged.", "Restore it from a backup.") from None
         if owner != email:
             raise Refused(f"The key file {path} belongs to {owner}, not to {email}.", "Use that address.")
         return cls(email, keys)
+
+    def save(self, path: Path, passphrase: bytes | None) -> None:
+        """Replaces the key file in one step."""
+        content = self._content()
+        if passphrase is not None:
+            content = json.dumps(sealed.seal(content, passphrase, {"kind": _SEALED}), indent=1).encode()
+        write_atomically(path, content)
+
+    @contextmanager
+    def file_in_memory(self) -> Iterator[Path]:
+        """The key file as Syft reads it, in memory alone: what is sealed on the disk stays so."""
+        descriptor = os.memfd_create("wardround-keys", os.MFD_CLOEXEC)
+        try:
+            os.write(descriptor, self._content())
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+
+    def _content(self) -> bytes:
+        return json.dumps(
+            {"email": self.email, "keys_jwk": self._keys.to_jwks(), "peer_bundles": {}}, indent=2
+        ).encode()
 
     def sign(self, context: str, payload: bytes) -> str:
         """An Ed25519 signature (URL-safe base64) over `payload`, good for `context` only."""

@@ -6,6 +6,7 @@ Built from Syft's public constructors only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
@@ -51,8 +52,8 @@ def login(
         quarantine=home.quarantine,
         datasite_folder=home.syftbox / email,
     )
-    with quiet():
-        client = SyftRDSClient.from_config(_config(email, home, wiring, role))
+    with quiet(), identity.file_in_memory() as key_file:  # which Syft reads at once, and never again
+        client = SyftRDSClient.from_config(_config(email, home, wiring, role, key_file))
         client.peer_manager.write_own_version()
     client.job_runner = None  # Syft's runner would execute the submitter's run.sh
     if role == "researcher":
@@ -67,7 +68,9 @@ def connection_of(client: SyftRDSClient) -> Any:
     return client.peer_manager.connection_router.connections[0]
 
 
-def _config(email: str, home: Home, wiring: ObjectStoreConnectionConfig, role: Role) -> SyftRDSClientConfig:
+def _config(
+    email: str, home: Home, wiring: ObjectStoreConnectionConfig, role: Role, key_file: Path | None = None
+) -> SyftRDSClientConfig:
     box, owner = home.syftbox, role == "owner"
     specs, connections = DATASET_COLLECTION_SPECS, [wiring]
     collections = default_collections_folder(box, email, specs)
@@ -108,7 +111,7 @@ def _config(email: str, home: Home, wiring: ObjectStoreConnectionConfig, role: R
             has_do_role=owner,
             has_ds_role=not owner,
             use_encryption=True,
-            crypto_keys_path=home.keys,
+            crypto_keys_path=key_file or home.keys,
         ),
     )
     return SyftRDSClientConfig(

@@ -9,16 +9,16 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError
 from obstore.store import from_url
 
 from datasites.wire.parts import PART_BYTES, HalfRead, Index, folder
-from datasites.wire.store_options import resolved
-from policies.errors import InvalidInput, Unavailable
+from datasites.wire.store_options import CERTIFICATE, resolved
+from policies.errors import InvalidInput, NotAllowed, Unavailable
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 # what asks the store tries again itself, and must not be kept from other work (a revocation) for minutes
@@ -31,6 +31,10 @@ def _open(url: str, options: str) -> Any:
     # One obstore object per process and address: an in-memory store lives exactly as long as it does.
     kwargs: dict[str, Any] = {"mkdir": True} if url.startswith("file://") else {}
     settings = json.loads(options)
+    if CERTIFICATE in settings:
+        from datasites.wire import certified  # its client is imported by those who need it
+
+        return certified.Client(url, settings)
     client = settings.pop("client_options", None)
     if client:
         kwargs["client_options"] = client
@@ -46,8 +50,9 @@ def _plain_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except BaseError as error:
+        kind = NotAllowed if isinstance(error, PermissionDeniedError) else Unavailable
         # the library's text may hold a URL with credentials, so only its type is told
-        raise Unavailable(
+        raise kind(
             f"The store could not {doing} ({type(error).__name__}).",
             "Check the store's address, credentials and network; nothing was lost, trying again is safe.",
         ) from None
@@ -75,6 +80,11 @@ class Store:
             raise InvalidInput(
                 f"The store could not be opened ({type(error).__name__}).", "Check its address and options."
             ) from None
+        self._api: Any = obstore
+        if CERTIFICATE in (options or {}):
+            from datasites.wire import certified
+
+            self._api = certified
         self._in_parts: set[str] = set()  # names that this process has met with parts
         self._half_read = HalfRead()
 
@@ -100,7 +110,8 @@ class Store:
             if index is None or index == before:
                 return found if index is None else None
             self._in_parts.add(key)
-            _check_size(index.size, max_bytes)
+            if index.size > max_bytes:
+                raise _too_large(index.size, max_bytes)
             whole = self._half_read.read(key, index, self._get)
             if whole is not None:
                 return whole
@@ -109,16 +120,25 @@ class Store:
     def exists(self, key: str) -> bool:
         with _plain_errors("be read"):
             try:
-                obstore.head(self._store, key)
+                self._api.head(self._store, key)
             except (NotFoundError, FileNotFoundError):
                 return False
         return True
+
+    def modified(self, key: str) -> datetime | None:
+        """When the store wrote the object last, by the store's own clock; None where there is none."""
+        with _plain_errors("be read"):
+            try:
+                found: datetime = self._api.head(self._store, key)["last_modified"]
+            except (NotFoundError, FileNotFoundError):
+                return None
+        return found
 
     def names(self, prefix: str, after: str | None = None) -> list[str]:
         """Names below the folder `prefix`, sorted; only those that sort behind `after`, if given."""
         with _plain_errors("be listed"):
             try:
-                batches = obstore.list(self._store, f"{prefix}/", offset=after)
+                batches = self._api.list(self._store, f"{prefix}/", offset=after)
                 return sorted(meta["path"] for batch in batches for meta in batch)
             except (NotFoundError, FileNotFoundError):
                 return []
@@ -127,7 +147,7 @@ class Store:
         """As `names`, each with a tag that is another one when other bytes were put there."""
         with _plain_errors("be listed"):
             try:
-                batches = obstore.list(self._store, f"{prefix}/", offset=after)
+                batches = self._api.list(self._store, f"{prefix}/", offset=after)
                 found = sorted((meta for batch in batches for meta in batch), key=lambda meta: meta["path"])
             except (NotFoundError, FileNotFoundError):
                 return []
@@ -136,7 +156,7 @@ class Store:
     def folders(self, prefix: str) -> list[str]:
         """Last components of the folders directly below `prefix`, sorted, as spelt in the store."""
         with _plain_errors("be listed"):
-            found = obstore.list_with_delimiter(self._store, f"{prefix}/")["common_prefixes"]
+            found = self._api.list_with_delimiter(self._store, f"{prefix}/")["common_prefixes"]
             return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
 
     def delete(self, *keys: str) -> None:
@@ -148,16 +168,20 @@ class Store:
 
     def _put(self, key: str, data: bytes) -> None:
         with _plain_errors("be written"):
-            obstore.put(self._store, key, data)
+            self._api.put(self._store, key, data)
 
     def _get(self, key: str, max_bytes: int) -> bytes | None:
         with _plain_errors("be read"):
             try:
-                result = obstore.get(self._store, key)
-                _check_size(result.meta["size"], max_bytes)
-                return bytes(result.bytes())
+                result = self._api.get(self._store, key)
+                size = result.meta["size"]
+                if size <= max_bytes:
+                    return bytes(result.bytes())
+                if self._api is not obstore:
+                    result.close()
             except (NotFoundError, FileNotFoundError):
                 return None
+        raise _too_large(size, max_bytes)
 
     def _put_parts(self, key: str, index: Index, data: bytes) -> None:
         there = self._sizes(folder(key))
@@ -176,7 +200,7 @@ class Store:
         with _plain_errors("be listed"):
             try:
                 return {
-                    meta["path"]: meta["size"] for batch in obstore.list(self._store, f"{prefix}/") for meta in batch
+                    meta["path"]: meta["size"] for batch in self._api.list(self._store, f"{prefix}/") for meta in batch
                 }
             except (NotFoundError, FileNotFoundError):
                 return {}
@@ -184,11 +208,10 @@ class Store:
     def _delete(self, key: str) -> None:
         with _plain_errors("delete an object"):
             try:
-                obstore.delete(self._store, key)
+                self._api.delete(self._store, key)
             except (NotFoundError, FileNotFoundError):
                 return
 
 
-def _check_size(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise InvalidInput(f"An object in the store has {size:,} bytes; at most {max_bytes:,} are allowed.")
+def _too_large(size: int, max_bytes: int) -> InvalidInput:
+    return InvalidInput(f"An object in the store has {size:,} bytes; at most {max_bytes:,} are allowed.")

@@ -10,12 +10,15 @@ from typing import Any
 from policies.errors import InvalidInput
 
 # Files, by the option that names them. What `keys_file` holds, a JSON object, counts as if it were among the options.
-FILES = ("keys_file", "ca_file")
+# What a store is shown that asks for client certificates (see `certified`). Both may be in one PEM file, named by the
+# first, which then is replaced in one step.
+CERTIFICATE, PRIVATE_KEY = "certificate_file", "private_key_file"
+FILES = ("keys_file", "ca_file", CERTIFICATE, PRIVATE_KEY)
 
 
 def beside(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """The same options; files that are named without a folder's whole path are looked for in `folder`."""
-    return {k: str(folder / str(v)) if k in FILES else v for k, v in options.items()}
+    return {k: str(folder / Path(str(v)).expanduser()) if k in FILES else v for k, v in options.items()}
 
 
 def resolved(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,6 +30,8 @@ def resolved(options: Mapping[str, Any]) -> dict[str, Any]:
     plain = {name: value for name, value in options.items() if name not in FILES}
     if keys := options.get("keys_file"):
         plain |= _keys(Path(str(keys)))
+    if options.get(CERTIFICATE):
+        return plain | {name: str(options[name]) for name in FILES[1:] if options.get(name)}
     if authority := options.get("ca_file"):
         client = dict(plain.get("client_options", {}))
         plain["client_options"] = client | {"root_certificate": _read(Path(str(authority)), "ca_file")}

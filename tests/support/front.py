@@ -1,0 +1,100 @@
+"""A consortium's store as it is really run: nginx that asks for certificates, before rclone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasites.onboarding.authority import CERTIFICATE, REVOKED, Authority, Role, locked, plain
+from datasites.onboarding.front import BUCKET, write_front
+from datasites.wire.files import private_folder, write_atomically
+from tests.support.s3 import KEY, SECRET, _free_port, _wait_for, rclone
+
+PASSPHRASE = b"a long passphrase"
+
+
+@dataclass
+class Front:
+    """A running front. `options` are what a Store takes; a participant's files lie in `folder/certs`."""
+
+    folder: Path
+    port: int
+    authority: Authority
+    process: Any = None
+    url: str = f"s3://{BUCKET}"
+    made: dict[str, Path] = field(default_factory=dict)
+
+    def certificate(self, name: str, role: Role = "hospital", days: float = 397) -> Path:
+        """One PEM file with a new certificate and its key under a passphrase; replaces an earlier one of that name."""
+        pem, key = self.authority.issue(name, role, days=days)
+        path = self.folder / "certs" / f"{name}.pem"
+        write_atomically(path, pem + locked(key, PASSPHRASE))
+        return path
+
+    def options(self, certificate: Path | None) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "aws_endpoint": f"https://localhost:{self.port}",
+            "aws_region": "us-east-1",
+            "aws_virtual_hosted_style_request": "false",
+            "aws_access_key_id": KEY,
+            "aws_secret_access_key": SECRET,
+            "ca_file": str(self.folder / "store/ca.pem"),
+        }
+        return told | ({"certificate_file": str(certificate)} if certificate else {})
+
+    def reload(self) -> None:
+        """As an operator does after a revocation: the new list to the front, and its own script."""
+        (self.folder / "store/crl.pem").write_bytes((self.authority.folder / REVOKED).read_bytes())
+        subprocess.run([str(self.folder / "store/reload.sh")], check=True)
+        time.sleep(0.3)  # nginx starts new workers beside the old ones
+
+
+@contextlib.contextmanager
+def serve_front(folder: Path) -> Iterator[Front]:
+    """A front of its own authority below `folder`, by its own start script, until the block ends."""
+    store = folder / "store"
+    port = _free_port()
+    authority = Authority.create(folder / "ca", "a consortium", PASSPHRASE)
+    certificate, key = authority.issue("store", "store", ("localhost", "127.0.0.1"))
+    private_folder(store)
+    write_front(store, BUCKET, port, "127.0.0.1")
+    (store / "store.pem").write_bytes(certificate)
+    write_atomically(store / "store.key", plain(key))
+    write_atomically(store / "s3.key", f'"{KEY},{SECRET}"'.encode())
+    for name in (CERTIFICATE, REVOKED):
+        (store / name).write_bytes((authority.folder / name).read_bytes())
+    with start(store, port):
+        yield Front(folder, port, authority)
+
+
+@contextlib.contextmanager
+def start(store: Path, port: int) -> Iterator[None]:
+    """Runs a store's start script until the block ends."""
+    program = rclone()
+    assert program
+    path = f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
+    with (store / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(store / "start.sh")], stdout=log, stderr=log, env={**os.environ, "PATH": path}, start_new_session=True
+        )
+        try:
+            _wait_for(port, process)
+            _wait_for_socket(store / "objects.sock")
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _wait_for_socket(path: Path) -> None:
+    until = time.monotonic() + 20
+    while not path.is_socket():
+        assert time.monotonic() < until, "rclone did not start"
+        time.sleep(0.02)
