@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from datasites.audit.export import export as write_export
-from datasites.audit.verify import Report
-from datasites.audit.verify import verify as verify_export
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.datasite import Datasite
+from datasites.cli.exits import Exit
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 from policies.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datasites.audit.verify import Report
+    from datasites.datasite import Datasite
 
 app = typer.Typer(help="The log of everything that happened at a datasite, and proof of it.", no_args_is_help=True)
 _SHOWN = 50
@@ -33,7 +34,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show what was recorded, oldest first."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         digest = _study(site, study) if study else None
         entries = site.state.audit.entries(digest, last or (None if json else _SHOWN))
     if json:
@@ -47,7 +48,9 @@ def export(
     file: Annotated[Path, typer.Argument(help="The file to write.", dir_okay=False)], home: HomeOption = DEFAULT_HOME
 ) -> None:
     """Write the whole log, with its signed heads and public keys, to a file that anybody can verify offline."""
-    with Datasite.opened(home) as site:
+    from datasites.audit.export import export as write_export
+
+    with opened(home) as site:
         size = write_export(site.identity, site.state.audit, file)
     Console(highlight=False).print(
         f"{size:,} entries written to {escape(str(file))}. It names studies, people and times."
@@ -65,6 +68,8 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Verify an export, without any datasite and without a network. Exits with 1 when anything in it is wrong."""
+    from datasites.audit.verify import verify as verify_export
+
     report = verify_export(file, witness or (), fingerprint)
     if json:
         findings = [{"what": f.what, "found": f.found, "good": f.good} for f in report.findings]
@@ -73,7 +78,7 @@ def verify(
     else:
         _report(report)
     if not report.good:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.UNUSABLE)
 
 
 def _study(site: Datasite, study: str) -> str:
