@@ -19,8 +19,9 @@ from docs.generate import write
 
 SOURCE = Path(__file__).parent
 SITE = SOURCE.parent / "site"
-_NETWORK = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["'](?:https?:)?//[^"']+|<link\b(?=[^>]*rel=["'](?:"""
-    r"""stylesheet|icon|preload|preconnect)["'])[^>]*href=["'](?:https?:)?//[^"']+|url\(["']?(?:https?:)?//""")
+_TAGS = r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"'](?:https?:)?//"
+_LINKS = r"<link\b(?=[^>]*rel=[\"'](?:stylesheet|icon|preload|preconnect))[^>]*href=[\"'](?:https?:)?//"
+_NETWORK = re.compile(rf"{_TAGS}|{_LINKS}|url\([\"']?(?:https?:)?//")
 
 
 def main() -> int:
@@ -32,7 +33,8 @@ def main() -> int:
     app = Sphinx(SOURCE, SOURCE, SITE, doctrees, "html", status=None, warning=warnings, freshenv=True)
     app.build()
     found = [line for line in warnings.getvalue().splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
-    fetched = [str(page.relative_to(SITE)) for page in sorted(SITE.rglob("*.html")) if _NETWORK.search(page.read_text())]
+    fetched = [page.name for page in sorted(SITE.rglob("*.html")) if _NETWORK.search(page.read_text())]
+    fetched += [sheet.name for sheet in sorted(SITE.rglob("*.css")) if _NETWORK.search(sheet.read_text())]
     for line in found:
         print(line)
     for page in fetched:

@@ -64,7 +64,10 @@ def publish(
 
 
 @app.command()
-def serve(home: HomeOption = DEFAULT_HOME, verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False) -> None:
+def serve(
+    home: HomeOption = DEFAULT_HOME,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each step, not only what matters.")] = False,
+) -> None:
     """Run the agent: it receives requests, and runs approved studies. Stop it with Ctrl-C."""
     from datasites.agent import Agent
     from datasites.home import DatasiteHome

@@ -15,13 +15,13 @@ from policies.policy import Policy
 from policies.rules import ON_CODE, ON_REQUEST, RULES
 
 _ABOUT = """
-A policy is a TOML file that says what may be done with one table. Every entry must be there unless it says *optional*: a
-policy allows nothing by silence. `wardround policy check FILE` names what is wrong in one, `wardround policy explain FILE`
-reads it aloud, `wardround policy set TABLE FILE` applies it. Made from the code.
+A policy is a TOML file that says what may be done with one table. Every entry must be there unless it says *optional*:
+a policy allows nothing by silence. `wardround policy check FILE` names what is wrong in one,
+`wardround policy explain FILE` reads it aloud, `wardround policy set TABLE FILE` applies it. Made from the code.
 """
 _RULES = """
-Each rule compares one part of what a study asks for with one part of the policy, and names every point on which it says no.
-A study that any of them refuses cannot be approved, and one that was approved stops before its next round.
+Each rule compares one part of what a study asks for with one part of the policy, and names every point on which it says
+no. A study that any of them refuses cannot be approved, and one that was approved stops before its next round.
 """
 
 
@@ -41,7 +41,7 @@ def page() -> str:
 def undocumented() -> list[str]:
     """Rules that nothing is said of, sections without a word, entries that no ready policy and no docstring names."""
     modules = {rule.__module__.rsplit(".", 1)[1] for rule in (*ON_REQUEST, *ON_CODE)}
-    found = [f"rule {name}" for name in modules ^ RULES.keys()] + [f"rule {n}" for n, looks in RULES.items() if not looks]
+    found = [f"rule {name}" for name in modules if not RULES.get(name)]
     shown = "".join(example_text(name) for name in NAMES)
     for name, section in sections():
         told = about(section) + shown

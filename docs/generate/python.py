@@ -55,7 +55,7 @@ def members(thing: Any) -> Iterator[tuple[str, Any]]:
         if base.__module__.split(".")[0] not in ("researcher", "datasites", "policies"):
             continue
         for name, member in vars(base).items():
-            if name in seen or name.startswith("_") and name not in _OWN:
+            if name in seen or (name.startswith("_") and name not in _OWN):
                 continue
             if _callable(member) or _property(member):
                 seen.add(name)
@@ -108,6 +108,16 @@ def _signature(thing: Any) -> str:
     return line if len(line) < 90 else "(\n    " + ",\n    ".join(written) + f",\n){tail}"
 
 
+def _parameters(thing: Any) -> set[str]:
+    """What a docstring may explain: parameters, fields and properties."""
+    plain = thing.__func__ if isinstance(thing, classmethod | staticmethod) else thing
+    try:
+        names = set(inspect.signature(plain).parameters)
+    except (TypeError, ValueError):
+        names = set()
+    return names | ({*vars(thing), *getattr(thing, "__annotations__", {})} if inspect.isclass(thing) else set())
+
+
 def _parameter(one: inspect.Parameter) -> str:
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(one.kind, "")
     kind = "" if one.annotation is one.empty else f": {_type(one.annotation)}"
@@ -115,7 +125,8 @@ def _parameter(one: inspect.Parameter) -> str:
 
 
 def _value(default: Any) -> str:
-    return "..." if type(default).__name__ == "_HAS_DEFAULT_FACTORY_CLASS" or "factory" in repr(default) else repr(default)
+    text = repr(default)
+    return "..." if "factory" in text else text
 
 
 def _type(annotation: Any) -> str:
@@ -146,7 +157,13 @@ def _text(thing: Any) -> str:
     lines = _docstring(thing).splitlines()
     if any(re.search(r"\S {3,}\S", line) for line in lines):
         return "```text\n" + "\n".join(lines) + "\n```"
-    named = [re.sub(r"^((?:\w+, )*\w+): (?=\S)", r"- `\1`: ", line) for line in lines]
+    parameters = _parameters(thing)
+
+    def item(found: re.Match[str]) -> str:
+        names = found[1].split(", ")
+        return f"- `{'`, `'.join(names)}`: " if set(names) <= parameters else found[0]
+
+    named = [re.sub(r"^((?:\w+, )*\w+): (?=\S)", item, line) for line in lines]
     out: list[str] = []
     for line in named:
         starts = line.startswith("- `")
