@@ -68,7 +68,7 @@ def _outside(page: str, text: str, target: str) -> str:
 
 def _without_empty_places(index: str) -> str:
     """The index keeps places for pages that may come, such as `onboarding*`."""
-    kept = [line for line in index.splitlines() if not line.endswith("*") or any(HERE.glob(f"{line}.md"))]
+    kept = [line for line in index.splitlines() if not re.fullmatch(r"[\w-]+\*", line) or any(HERE.glob(f"{line}.md"))]
     return "\n".join(kept)
 
 

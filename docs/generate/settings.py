@@ -13,20 +13,20 @@ from datasites.settings import FILE, DatasiteSettings
 
 _ABOUT = f"""
 A datasite reads `{FILE}` in its home folder. Each setting can be given as an environment variable instead, which wins
-over the file: two underscores stand for the dot before a name in a section. Made from the code.
+over the file: `sync_seconds` as `WARDROUND_SYNC_SECONDS`, `limits.memory_bytes` as `WARDROUND_LIMITS__MEMORY_BYTES`, with
+two underscores for the dot. `WARDROUND_HOME` names the home folder, as the option `--home` does. Made from the code.
 
 What a wrong setting is told with names it, and `wardround` ends with exit code 1.
 """
-_HEAD = "| setting | environment | type | default | what it is |\n|---|---|---|---|---|\n"
+_HEAD = "| setting | what it is | default | type |\n|---|---|---|---|\n"
 
 
 def page() -> str:
     rows = "".join(
-        f"| `{name}` | `{_variable(name)}` | {kind(info)} | {_default(info)} | {info.description or ''} |\n"
+        f"| `{name}` | {info.description or ''} | {_default(info)} | {kind(info)} |\n"
         for name, info in fields(DatasiteSettings)
     )
-    home = "| | `WARDROUND_HOME` | path | `~/.wardround/datasite` | The datasite's home, as the option `--home`. |\n"
-    return f"# Settings of a datasite\n{_ABOUT}\n{_HEAD}{rows}{home}"
+    return f"# Settings of a datasite\n{_ABOUT}\n{_HEAD}{rows}"
 
 
 def undocumented() -> list[str]:
@@ -68,10 +68,6 @@ def _type(annotation: Any) -> str:
     if origin is not None and all(isinstance(one, str) for one in inner):  # Literal
         return " or ".join(f'`"{one}"`' for one in inner)
     return _type(inner[0]) if inner else str(annotation)
-
-
-def _variable(name: str) -> str:
-    return f"WARDROUND_{name.replace('.', '__').upper()}"
 
 
 def _default(info: FieldInfo) -> str:
