@@ -22,6 +22,7 @@ extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["generate", "_build"]
 nitpicky = True
+highlight_language = "text"
 show_warning_types = True
 
 myst_enable_extensions = ["colon_fence", "deflist"]
