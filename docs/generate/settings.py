@@ -14,7 +14,7 @@ from datasites.settings import FILE, DatasiteSettings
 _ABOUT = f"""
 A datasite reads `{FILE}` in its home folder. Each setting can be given as an environment variable instead, which wins
 over the file: `sync_seconds` as `WARDROUND_SYNC_SECONDS`, `limits.memory_bytes` as `WARDROUND_LIMITS__MEMORY_BYTES`,
-with two underscores for the dot. `WARDROUND_HOME` names the home folder, as the option `--home` does. Made from the code.
+with two underscores for the dot. `WARDROUND_HOME` names the home folder, as `--home` does. Made from the code.
 
 What a wrong setting is told with names it, and `wardround` ends with exit code 1.
 """
