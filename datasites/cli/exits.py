@@ -13,8 +13,8 @@ class Exit(IntEnum):
     DONE = 0, "Done; of a check: all is well."
     UNUSABLE = 1, "What was given cannot be used, a check found something wrong, or a question was answered with no."
     USAGE = 2, "Wrong usage: an unknown command or option, a missing argument."
-    REFUSED = 3, "Understood, but not allowed."
-    UNAVAILABLE = 4, "Cannot be done now: the store cannot be reached, another agent is running. Trying again may help."
+    REFUSED = 3, "Understood, but not allowed: by the policy, by a decision, or as another agent serves this home."
+    UNAVAILABLE = 4, "Cannot be done now, such as when the store cannot be reached. Trying again may help."
 
     def __new__(cls, number: int, meaning: str) -> Exit:
         member = int.__new__(cls, number)
