@@ -16,6 +16,7 @@ from datasites.cli import app
 from tests.support.pages import ROOT, page, written
 
 WRITTEN = [path for path in written() if path.name != "CHANGELOG.md"]
+COMMAND = typer.main.get_command(app)
 TARGETS = set(re.findall(r"(?m)^([a-z][\w-]*):", (ROOT / "Makefile").read_text()))
 
 
@@ -50,7 +51,7 @@ def _alternatives(line: str) -> Iterator[list[str]]:
 
 
 def _problem(words: list[str]) -> str:
-    command: Any = typer.main.get_command(app)
+    command: Any = COMMAND
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         if words[0] not in command.commands:
             return f"there is no command {words[0]!r}"
