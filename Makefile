@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo federation test attack crash privacy lint bench gallery clean up down reset images base-image e2e lock
+.PHONY: help demo federation test attack crash privacy lint bench gallery docs clean up down reset images base-image e2e lock
 
 help:
 	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
@@ -13,6 +13,7 @@ help:
 	@echo "make test        lint, types, import contracts and tests"
 	@echo "make attack      every attack, and a table of what was tried and what held"
 	@echo "make bench       all benchmarks; ONLY=round_overhead for one"
+	@echo "make docs        these pages as a site in site/, every warning an error"
 	@echo "make gallery     pictures of the review page at two sizes, light and dark, into gallery/ (needs Chromium)"
 	@echo "make crash       kill -9 at 200 random points and at lines of every critical section; RUNS=200 SEED=0"
 	@echo "make privacy     attacks on the private tier, its ledger and what it costs; SEED=0"
@@ -54,6 +55,14 @@ bench: $(STAMP)
 gallery: $(STAMP)
 	$(BIN)/python -m tests.gallery
 
+DOCS := $(VENV)/.docs
+$(DOCS): $(STAMP)
+	$(BIN)/pip install -q -e ".[docs]"
+	touch $(DOCS)
+
+docs: $(DOCS)
+	$(BIN)/python -m docs.build
+
 crash: $(STAMP)
 	$(BIN)/python -m tests.crash $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
@@ -89,4 +98,4 @@ lock: $(STAMP)
 	$(BIN)/python -m compose.lock
 
 clean:
-	rm -rf $(VENV) .venv-flower demo-run gallery build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-flower demo-run gallery site docs/reference build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -30,7 +30,7 @@ class DatasiteSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WARDROUND_", env_nested_delimiter="__", extra="forbid")
 
-    email: Annotated[str, AfterValidator(check_email)]
+    email: Annotated[str, AfterValidator(check_email)] = Field(description="The address that others know it by.")
     name: str = Field(default="", max_length=200, description="The hospital's name, as researchers see it.")
     store: str = Field(description="Where all participants meet: file:///..., s3://..., gs://..., az://...")
     store_options: dict[str, Any] = Field(default_factory=dict, description="Options of the object store.")

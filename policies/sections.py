@@ -145,6 +145,7 @@ class Budget(Section):
     """What may be spent of differential privacy, for one study, for one researcher and for all studies ever; of a
     patient.
 
+    epsilon_per_researcher: for all studies of one researcher; no limit of its own where it is not given.
     one_row_per_person: whether a row is a person, so that what protects one row protects a patient.
     """
 

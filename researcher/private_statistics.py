@@ -83,6 +83,7 @@ class PrivateStatistics:
         return {}
 
     def contract(self, dictionary: Dictionary) -> OutputContract:
+        """What may leave: names, shapes and types."""
         return private_outputs(self.statistics(dictionary))
 
     def files(self) -> dict[str, bytes]:

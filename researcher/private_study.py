@@ -119,6 +119,7 @@ class PrivateStudy:
         return initial_parameters(self.model)
 
     def contract(self, dictionary: Dictionary) -> OutputContract:
+        """What may leave: names, shapes and types."""
         return private_outputs(self.training(dictionary), self.compression)
 
     def files(self) -> dict[str, bytes]:

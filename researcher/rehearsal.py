@@ -60,6 +60,7 @@ class Rehearsal:
 
     @property
     def sandbox(self) -> str:
+        """What confined the code here."""
         return self.report.sandbox
 
     def _repr_html_(self) -> str:

@@ -64,6 +64,7 @@ class Submission:
 
     @classmethod
     def reopen(cls, federation: Federation, study: str) -> Submission:
+        """A study submitted before, by its name or digest. Raises InvalidInput where there is not exactly one."""
         found = []
         for path in sorted((federation.home.path / "studies").glob(f"*/{MANIFEST_FILE}")):
             manifest = Manifest.model_validate_json(path.read_bytes())

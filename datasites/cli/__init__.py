@@ -9,9 +9,10 @@ from rich.console import Console
 
 from datasites.cli import audit, budget, ca, datasite, federation, policy
 from datasites.cli.doctor import doctor
+from datasites.cli.exits import Exit
 from datasites.cli.report import report
 from datasites.cli.review import review
-from policies.errors import Refused, Unavailable, WardroundError
+from policies.errors import WardroundError
 
 app = typer.Typer(
     help="Wardround: outside researchers train on a hospital's patients' data without that data leaving.",
@@ -27,8 +28,6 @@ app.add_typer(budget.app, name="budget")
 app.add_typer(policy.app, name="policy")
 app.add_typer(federation.app, name="federation")
 app.add_typer(ca.app, name="ca")
-
-EXIT_CODES = {Refused: 3, Unavailable: 4}  # 0 done, 1 what was given cannot be used, 2 wrong usage
 
 
 @app.callback()
@@ -47,4 +46,4 @@ def main() -> None:
         if error.hint:
             console.print(f"[dim]{'What to do:'}[/] ", end="")
             console.print(error.hint, markup=False)
-        sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
+        sys.exit(Exit.of(error))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from datasites.audit.checked import studies_named
-from datasites.audit.export import export as write_export
-from datasites.audit.verify import Report
-from datasites.audit.verify import verify as verify_export
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.datasite import Datasite
+from datasites.cli.exits import Exit
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 from policies.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datasites.audit.verify import Report
+    from datasites.datasite import Datasite
 
 app = typer.Typer(help="The log of everything that happened at a datasite, and proof of it.", no_args_is_help=True)
 _SHOWN = 50
@@ -34,7 +34,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show what was recorded, oldest first."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         digest = _study(site, study) if study else None
         entries = site.state.audit.entries(digest, last or (None if json else _SHOWN))
     if json:
@@ -48,7 +48,9 @@ def export(
     file: Annotated[Path, typer.Argument(help="The file to write.", dir_okay=False)], home: HomeOption = DEFAULT_HOME
 ) -> None:
     """Write the whole log, with its signed heads and public keys, to a file that anybody can verify offline."""
-    with Datasite.opened(home) as site:
+    from datasites.audit.export import export as write_export
+
+    with opened(home) as site:
         size = write_export(site.identity, site.state.audit, file)
     Console(highlight=False).print(
         f"{size:,} entries written to {escape(str(file))}. It names studies, people and times."
@@ -66,6 +68,8 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Verify an export, without any datasite and without a network. Exits with 1 when anything in it is wrong."""
+    from datasites.audit.verify import verify as verify_export
+
     _told(verify_export(file, witness or (), fingerprint), json)
 
 
@@ -77,7 +81,7 @@ def _told(report: Report, json: bool) -> None:
     else:
         _report(report)
     if not report.good:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.UNUSABLE)
 
 
 @app.command(name="verify-report")
@@ -99,6 +103,8 @@ def verify_report(
 
 def _study(site: Datasite, study: str) -> str:
     """The digest of a study in the log, which may no longer be among the submissions."""
+    from datasites.audit.checked import studies_named
+
     found = studies_named(site.state.audit.entries(), study)
     if len(found) != 1:
         raise InvalidInput(f"{study!r} does not stand for one study in the log.", "Give more of its name or digest.")

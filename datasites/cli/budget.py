@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json as json_format
 import math
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,11 +13,12 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from datasites.catalog.registry import Registry
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.datasite import Datasite
-from datasites.ledger.view import COUNTED, Spend, TableBudget, named
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 from policies.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datasites.datasite import Datasite
+    from datasites.ledger.view import Spend, TableBudget
 
 app = typer.Typer(help="The privacy budget: spent, left, and what a plan would cost.", no_args_is_help=True)
 TableArgument = Annotated[str, typer.Argument(help="The table's name; not needed where there is only one.")]
@@ -26,7 +27,7 @@ TableArgument = Annotated[str, typer.Argument(help="The table's name; not needed
 @app.command()
 def show(table: TableArgument = "", home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """Show what is spent and left: of the table, for each researcher and for each study."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         budget = site.budget(_table(site, table))
     everybody = (budget.total, *budget.researchers, *budget.studies)
     if json:
@@ -44,7 +45,7 @@ def show(table: TableArgument = "", home: HomeOption = DEFAULT_HOME, json: JsonO
 @app.command()
 def history(table: TableArgument = "", home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """Show every charge, oldest first."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         found = site.budget(_table(site, table)).history
     if json:
         _json(found.to_dict("records"))
@@ -67,7 +68,7 @@ def what_if(
     json: JsonOption = False,
 ) -> None:
     """Tell what a plan would cost, or which noise it needs. Nothing is charged."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         budget = site.budget(_table(site, table))
     answer = budget.what_if(rounds, steps, rate, noise_multiplier=noise, epsilon=epsilon)
     if json:
@@ -77,6 +78,8 @@ def what_if(
 
 
 def _table(site: Datasite, name: str) -> str:
+    from datasites.catalog.registry import Registry
+
     names = Registry(site.home.datasets).names()
     if name in names:
         return name
@@ -101,6 +104,8 @@ def _finite(content: Any) -> Any:
 
 
 def _show(budget: TableBudget, everybody: tuple[Spend, ...], delta: float) -> None:
+    from datasites.ledger.view import COUNTED, named
+
     console = Console(highlight=False)
     title = f"Privacy budget of {escape(budget.table)} (delta {delta:g})"
     shown = Table("who", "epsilon spent", "counted", "of", "", "left", title=title)

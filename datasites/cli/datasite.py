@@ -9,14 +9,8 @@ from typing import Annotated
 
 import typer
 
-from datasites.approval.expiry import until
-from datasites.cli import outputs, reputation, show
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument
-from datasites.datasite import Datasite
-from datasites.home import DatasiteHome
-from datasites.settings import DatasiteSettings
-from datasites.wire.dictionary import Dictionary
-from datasites.wire.identity import check_email
+from datasites.cli import outputs, reputation
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument, opened
 
 app = typer.Typer(help="A hospital's side: publish a table, look at requests, decide, serve.", no_args_is_help=True)
 
@@ -29,6 +23,9 @@ def init(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Create a datasite: its private folder, its keys and its settings file."""
+    from datasites.cli import show
+    from datasites.datasite import Datasite
+
     show.created(Datasite.create(home, email, store, name))
 
 
@@ -50,7 +47,10 @@ def publish(
 
     The table stays where it is. The mock twin is invented from the dictionary alone.
     """
-    with Datasite.opened(home) as site:
+    from datasites.cli import show
+    from datasites.wire.dictionary import Dictionary
+
+    with opened(home) as site:
         described = Dictionary.load(dictionary)
         rows = site.publish(
             described,
@@ -64,9 +64,14 @@ def publish(
 
 
 @app.command()
-def serve(home: HomeOption = DEFAULT_HOME, verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False) -> None:
+def serve(
+    home: HomeOption = DEFAULT_HOME,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each step, not only what matters.")] = False,
+) -> None:
     """Run the agent: it receives requests, and runs approved studies. Stop it with Ctrl-C."""
     from datasites.agent import Agent
+    from datasites.home import DatasiteHome
+    from datasites.settings import DatasiteSettings
 
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -81,7 +86,9 @@ def serve(home: HomeOption = DEFAULT_HOME, verbose: Annotated[bool, typer.Option
 @app.command()
 def requests(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """List who wants to connect, and the studies that were submitted."""
-    with Datasite.opened(home) as site:
+    from datasites.cli import show
+
+    with opened(home) as site:
         show.requests(site.peer_requests(), site.studies(), as_json=json)
 
 
@@ -97,7 +104,9 @@ def trust(
 
     Compare the fingerprint over the telephone or on paper, never by a message through the same store.
     """
-    with Datasite.opened(home) as site:
+    from datasites.wire.identity import check_email
+
+    with opened(home) as site:
         address = check_email(email)
         if not fingerprint:
             fingerprint = site.researcher_keys(address).fingerprint
@@ -117,7 +126,9 @@ def show_study(
     json: JsonOption = False,
 ) -> None:
     """Show what a study asks for, what the policy says of it, what changed, and the code that would run."""
-    with Datasite.opened(home) as site:
+    from datasites.cli import show
+
+    with opened(home) as site:
         packet = site.packet(study)
         if html:
             show.written(packet, html)
@@ -134,28 +145,37 @@ def approve(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Approve exactly the bytes of a study as they are now. What is changed afterwards does not run."""
-    with Datasite.opened(home) as site:
+    from datasites.approval.expiry import until
+    from datasites.cli import show
+
+    with opened(home) as site:
         show.decided(site.approve(study, rounds=rounds, expires_at=until(expires) if expires else None, reason=reason))
 
 
 @app.command()
 def deny(study: StudyArgument, reason: ReasonOption, home: HomeOption = DEFAULT_HOME) -> None:
     """Deny a study, and tell the researcher why."""
-    with Datasite.opened(home) as site:
+    from datasites.cli import show
+
+    with opened(home) as site:
         show.decided(site.deny(study, reason=reason))
 
 
 @app.command()
 def revoke(study: StudyArgument, reason: ReasonOption, home: HomeOption = DEFAULT_HOME) -> None:
     """Take back an approval. A round that is running is stopped; no further one starts."""
-    with Datasite.opened(home) as site:
+    from datasites.cli import show
+
+    with opened(home) as site:
         show.decided(site.revoke(study, reason=reason))
 
 
 @app.command()
 def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """Show the datasite: whether its agent runs, its tables, peers, studies and refused messages."""
-    with Datasite.opened(home) as site:
+    from datasites.cli import show
+
+    with opened(home) as site:
         show.status(site, as_json=json)
 
 

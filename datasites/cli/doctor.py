@@ -15,20 +15,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from datasites.cli.exits import Exit
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.onboarding.checks import datasite_findings
 from datasites.onboarding.finding import Finding
-from datasites.runner.limits import GIB, Limits
-from datasites.runner.sandbox import bubblewrap, gpus, landlock, seccomp
-from datasites.runner.sandbox.choose import default_sandbox
 from policies.errors import Unavailable
 
-_LEAST_DISK = 2 * GIB
+_GIB = 1024**3
+_LEAST_DISK = 2 * _GIB
 
 
 def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Show whether this machine can confine studies, and whether its datasite can take part in any: its keys,
     certificate, store, clock, disk and tables, and what to do about each. Exit code 1 when it cannot."""
+    from datasites.onboarding.checks import datasite_findings
+
     machine, datasite = examine(home), datasite_findings(home)
     usable = machine[0].ok
     ready = all(one.ok is not False for one in (machine[0], *datasite, *(f for f in machine if f.what == "disk")))
@@ -38,7 +38,7 @@ def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         typer.echo(json.dumps(said, indent=1))
     else:
         show_findings(findings)
-    raise typer.Exit(0 if usable and ready else 1)
+    raise typer.Exit(Exit.DONE if usable and ready else Exit.UNUSABLE)
 
 
 def examine(home: Path) -> list[Finding]:
@@ -58,6 +58,8 @@ def examine(home: Path) -> list[Finding]:
 
 
 def _sandbox() -> Finding:
+    from datasites.runner.sandbox.choose import default_sandbox
+
     try:
         chosen = default_sandbox(private=True)
     except Unavailable as why:
@@ -66,6 +68,8 @@ def _sandbox() -> Finding:
 
 
 def _bubblewrap() -> Finding:
+    from datasites.runner.sandbox import bubblewrap
+
     problem = bubblewrap.problem()
     if problem:
         return Finding("bubblewrap", problem, ok=False, mend="apt-get install bubblewrap")
@@ -84,11 +88,15 @@ def _namespaces() -> Finding:
 
 
 def _landlock() -> Finding:
+    from datasites.runner.sandbox import landlock
+
     problem = landlock.problem()
     return Finding("Landlock", problem or f"version {landlock.version()}", ok=not problem)
 
 
 def _filter() -> Finding:
+    from datasites.runner.sandbox import seccomp
+
     try:
         seccomp.program()
     except Unavailable as why:
@@ -103,15 +111,19 @@ def _user() -> Finding:
 
 
 def _memory() -> Finding:
+    from datasites.runner.limits import Limits
+
     available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     needed = Limits().memory_bytes
     enough = (
-        "" if available >= needed else f"; a study may use {needed / GIB:.0f} GiB unless limits.memory_bytes is set"
+        "" if available >= needed else f"; a study may use {needed / _GIB:.0f} GiB unless limits.memory_bytes is set"
     )
-    return Finding("memory", f"{available / GIB:.1f} GiB free{enough}", ok=available >= needed or None)
+    return Finding("memory", f"{available / _GIB:.1f} GiB free{enough}", ok=available >= needed or None)
 
 
 def _gpus() -> Finding:
+    from datasites.runner.sandbox import gpus
+
     cards = [path.name for path in gpus.devices() if path.name.removeprefix("nvidia").isdecimal()]
     if not cards:
         return Finding("graphics cards", "none that studies could use (NVIDIA)")
@@ -123,8 +135,8 @@ def _disk(home: Path) -> Finding:
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    mend = "" if free >= _LEAST_DISK else f"Free space until there are {_LEAST_DISK / GIB:.0f} GiB, or move --home."
-    return Finding("disk", f"{free / GIB:.1f} GiB free at {place}", ok=free >= _LEAST_DISK, mend=mend)
+    mend = "" if free >= _LEAST_DISK else f"Free space until there are {_LEAST_DISK / _GIB:.0f} GiB, or move --home."
+    return Finding("disk", f"{free / _GIB:.1f} GiB free at {place}", ok=free >= _LEAST_DISK, mend=mend)
 
 
 def _python() -> Finding:

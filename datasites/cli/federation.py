@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datasites.cli.ca import VARIABLE
+from datasites.cli.exits import Exit
 from datasites.cli.options import DEFAULT_HOME
 from datasites.onboarding.authority import KEY
 from datasites.wire.home import Home
@@ -210,7 +211,7 @@ def _finish(home: Path, table: Path | None, dictionary: Path | None) -> None:
     show_findings(findings)
     if any(one.ok is False for one in findings):
         typer.echo("The datasite is made. Mend what is marked `no`, and look again: wardround doctor")
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.UNUSABLE)
     typer.echo(f"Next: wardround datasite serve --home {home}")
 
 

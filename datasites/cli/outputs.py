@@ -5,18 +5,19 @@ from __future__ import annotations
 import json as json_format
 import re
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, StudyArgument
-from datasites.datasite import Datasite
-from datasites.release.held import HeldOutput, held_output, held_outputs
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, StudyArgument, opened
 from datasites.wire.reasons import Reason
 from policies.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datasites.release.held import HeldOutput
 
 
 def held(
@@ -25,7 +26,9 @@ def held(
     json: JsonOption = False,
 ) -> None:
     """List the results that the release gate held back, or show why it held one."""
-    with Datasite.opened(home) as site:
+    from datasites.release.held import held_output, held_outputs
+
+    with opened(home) as site:
         folder = site.home.held
         found = [held_output(folder, name)] if name else held_outputs(folder)
     if json:
@@ -38,7 +41,7 @@ def held(
 
 def log(study: StudyArgument, home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """Show what a study's code printed here, with line numbers. It may hold patients' data and stays here."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         lines = site.log(study)
     if json:
         typer.echo(json_format.dumps(lines.to_dict("records"), indent=1))
@@ -59,7 +62,7 @@ def release_log(
     given = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", lines.strip())
     if not given:
         raise InvalidInput(f"{lines!r} are no lines.", "Write FIRST-LAST, such as 10-20.")
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         excerpt = site.draft_excerpt(study, int(given[1]), int(given[2] or given[1]))
         typer.echo(f"This would leave, to the researcher of study {excerpt.study[:12]}:\n{excerpt.text}")
         if not yes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,18 +13,16 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from datasites.approval.policy import policy_text, texts
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.datasite import Datasite
-from datasites.wire.manifest import ENTRY
+from datasites.cli.exits import Exit
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 from policies.errors import InvalidInput
 from policies.examples import NAMES, example, example_text
-from policies.explain import explain as sentences_of
-from policies.policy import Policy
-from policies.rules import Violation
+
+if TYPE_CHECKING:
+    from policies.policy import Policy
+    from policies.rules import Violation
 
 app = typer.Typer(help="What may be done with a table: check a policy, read it aloud, set it.", no_args_is_help=True)
-_REFUSED = 3
 PolicyArgument = Annotated[str, typer.Argument(help=f"A policy's TOML file, or a ready one: {', '.join(NAMES)}.")]
 
 
@@ -45,6 +43,8 @@ def check(
     if submitted:
         _told(rules, f"the study {submitted!r}", _submitted(rules, submitted, home), as_json=json)
     else:
+        from datasites.approval.policy import texts
+
         found = rules.check_code(texts(_files(study))) if study else []
         _told(rules, "the code" if study else "", found, as_json=json)
 
@@ -52,6 +52,8 @@ def check(
 @app.command()
 def explain(policy: PolicyArgument, json: JsonOption = False) -> None:
     """Read a policy aloud, in plain sentences."""
+    from policies.explain import explain as sentences_of
+
     rules = _load(policy)
     told = sentences_of(rules)
     if json:
@@ -87,22 +89,27 @@ def set_policy(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Apply a policy to a table from now on, also to studies that are running. Without one, `standard` applies."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         rules = site.set_policy(dataset, policy)
     typer.echo(f"The policy {rules.title!r} (digest {rules.digest[:12]}) applies to the table {dataset}.")
 
 
 def _load(policy: str) -> Policy:
+    from datasites.approval.policy import policy_text
+    from policies.policy import Policy
+
     return Policy.from_toml(policy_text(policy))
 
 
 def _submitted(rules: Policy, study: str, home: Path) -> list[Violation]:
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         submission = site.office.find(study)
         return rules.check(site.office.enforcement.ruling(submission.manifest, submission.files).request)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
+    from datasites.wire.manifest import ENTRY
+
     if not (folder / ENTRY).is_file():
         raise InvalidInput(f"There is no {ENTRY} in {folder}.", "Give the folder of a study's code.")
     found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -132,7 +139,7 @@ def _told(rules: Policy, what: str, found: list[Violation], *, as_json: bool) ->
     else:
         _show(rules, what, found)
     if found:
-        raise typer.Exit(_REFUSED)
+        raise typer.Exit(Exit.REFUSED)
 
 
 def _show(rules: Policy, what: str, found: list[Violation]) -> None:

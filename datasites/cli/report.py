@@ -11,9 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from datasites.approval.packet.visible import visible
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.datasite import Datasite
+from datasites.cli.exits import Exit
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 from policies.errors import InvalidInput
 
 
@@ -36,6 +35,7 @@ def report(
     Without a study: the datasite's record of processing. Exits with 1 when the record does not hold: something was
     changed, lost or rolled back; the report says what at its top. It holds no patient's data.
     """
+    from datasites.approval.packet.visible import visible
     from datasites.report.datasite import Period
     from datasites.report.folder import report_datasite, report_study
 
@@ -43,7 +43,7 @@ def report(
         raise InvalidInput("A study's record has no period.", "Leave out --since and --before, or the study.")
     period = Period(_moment(since), _moment(before))
     folder = out.expanduser().resolve()
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         if study:
             written = report_study(site, study, folder, statements, log)
         else:
@@ -60,7 +60,7 @@ def report(
         if not written.wrong:
             console.print(f"All {len(written.findings)} checks held. Open report.html.")
     if written.wrong:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.UNUSABLE)
 
 
 def _moment(text: str) -> datetime | None:

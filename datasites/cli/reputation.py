@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json as json_format
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from datasites.approval.packet.visible import visible
-from datasites.audit.reputation import Standing
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.datasite import Datasite
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+
+if TYPE_CHECKING:
+    from datasites.audit.reputation import Standing
 
 
 def reputation(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """Show what researchers say of this hospital's part in their studies, and whether they keep to it."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         found = site.reputation.look()
     if json:
         typer.echo(json_format.dumps([_plain(one) for one in found], indent=1))
@@ -37,7 +37,7 @@ def contest(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Contest a line that a researcher has written about this hospital. The answer is signed and stays beside it."""
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         site.reputation.contest(researcher, line, note)
     typer.echo(f"Line {line} is contested. The answer is signed, and {researcher} will see it.")
 
@@ -51,6 +51,8 @@ def _plain(one: Standing) -> dict[str, object]:
 
 
 def _show(one: Standing, console: Console) -> None:
+    from datasites.approval.packet.visible import visible
+
     if one.remarks:
         table = Table("line", "at", "study", "found", "rounds", "reason", "contested", title=escape(one.researcher))
         for remark in one.remarks:

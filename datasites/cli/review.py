@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datasites.cli.options import DEFAULT_HOME, HomeOption
-from datasites.datasite import Datasite
+from datasites.cli.options import DEFAULT_HOME, HomeOption, opened
 
 
 def review(
@@ -21,5 +20,5 @@ def review(
     """
     from datasites.review.serve import serve  # the web server takes a moment to import
 
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         serve(site, port, browser, typer.echo)

@@ -255,6 +255,7 @@ class Manifest(Frozen):
         return self
 
     def canonical(self) -> bytes:
+        """The bytes that the digest is of."""
         content = self.model_dump(mode="json")
         for name in ("state_compression", "secure_aggregation"):
             if not content[name]:  # as before there was the field

@@ -42,6 +42,7 @@ class NumberInput(Frozen):
 
     @property
     def width(self) -> int:
+        """How many of the model's inputs it makes."""
         return 1 + self.indicator
 
 
@@ -61,6 +62,7 @@ class CategoryInput(Frozen):
 
     @property
     def width(self) -> int:
+        """How many of the model's inputs it makes."""
         return len(self.categories) if self.encoding == "one-hot" else 1
 
 

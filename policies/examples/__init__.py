@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from policies.errors import InvalidInput
-from policies.policy import Policy
+
+if TYPE_CHECKING:
+    from policies.policy import Policy
 
 NAMES = ("strict", "standard", "teaching")
 STANDARD = "standard"
@@ -20,4 +23,6 @@ def example_text(name: str) -> str:
 
 def example(name: str) -> Policy:
     """The policy of that name. Raises InvalidInput."""
+    from policies.policy import Policy  # not above: help and completion name the examples, and must not wait for it
+
     return Policy.from_toml(example_text(name))

@@ -123,9 +123,11 @@ class Simulation:
         return []
 
     def joined(self) -> list[str]:
+        """See `ApprovedStudy.joined`."""
         return self.participants()
 
     def label(self, hospital: str) -> str:
+        """A short name to show."""
         return hospital.partition("@")[0]
 
     def exchange(self) -> SimulatedExchange:

@@ -33,6 +33,7 @@ class Bagging:
     min_updates: ClassVar[int] = 1
 
     def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        """See `Strategy.begin`."""
         places = current.get(SHARE, np.zeros(())).shape
         count = current.get(TREES, np.zeros(1))
         members = [array for name, array in current.items() if name != TREES]

@@ -42,10 +42,12 @@ class Strategy(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What plots and reports call it."""
 
     @property
-    def min_updates(self) -> int: ...
+    def min_updates(self) -> int:
+        """A round with fewer updates fails."""
 
     def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
         """Starts the aggregation of one round.

@@ -34,6 +34,7 @@ class FedAvg:
             raise InvalidInput("Each weight must be a number above 0.")
 
     def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        """See `Strategy.begin`."""
         return _Averaging(Layout(current), self.weights)
 
 

@@ -32,6 +32,7 @@ class ServerOptimizer:
         above_zero(self, "learning_rate")
 
     def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        """See `Strategy.begin`."""
         return _Stepping(self, current, memory)
 
     def step(self, change: Vector, memory: Arrays) -> tuple[Vector, Arrays]:

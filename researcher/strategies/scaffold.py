@@ -44,6 +44,7 @@ class Scaffold:
             raise InvalidInput("SCAFFOLD needs at least one hospital, and a server rate above 0.")
 
     def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        """See `Strategy.begin`."""
         controls = [name for name in current if name.startswith(CONTROL)]
         if not controls or not all(_fits(current, name) for name in controls):
             raise InvalidInput(

@@ -38,6 +38,7 @@ class Together(ABC):
         """The next state of shape (size,) from updates of shape (hospitals, size); weights as in Layout."""
 
     def begin(self, current: Arrays, memory: Arrays) -> Aggregation:
+        """See `Strategy.begin`."""
         return _Collecting(self, Layout(current))
 
 

@@ -31,6 +31,7 @@ class Ring:
     """Each hospital and its two neighbours, in the order of their addresses: least traffic, slowest agreement."""
 
     def links(self, hospitals: Sequence[str]) -> Links:
+        """See `Graph.links`."""
         return _circulant(len(hospitals), [1])
 
 
@@ -42,6 +43,7 @@ class Exponential:
     """
 
     def links(self, hospitals: Sequence[str]) -> Links:
+        """See `Graph.links`."""
         n = len(hospitals)
         return _circulant(n, [2**power for power in range(n.bit_length()) if 2**power < n])
 

@@ -115,12 +115,15 @@ class Nation:
         return []
 
     def joined(self) -> list[str]:
+        """See `ApprovedStudy.joined`."""
         return []
 
     def label(self, hospital: str) -> str:
+        """A short name to show."""
         return self._regions.get(hospital, hospital)
 
     def exchange(self) -> Exchange:
+        """The way to the regions' aggregators."""
         return StoreExchange(self.manifest, self._identity, self._peers, self._store)
 
 

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 import researcher
 
 PUBLIC = [
@@ -80,6 +86,30 @@ PUBLIC = [
 ]
 
 
+HOW = """The public names of `researcher` have changed.
+A new one: add it to PUBLIC here and to CHANGELOG.md, and give it a docstring; the site's reference is made of it.
+One that goes: keep it for a minor version with a DeprecationWarning; CHANGELOG.md says what takes its place."""
+
+
 def test_public_names_are_these() -> None:
-    assert researcher.__all__ == PUBLIC
-    assert all(hasattr(researcher, name) for name in PUBLIC)
+    assert researcher.__all__ == PUBLIC, HOW
+    assert [name for name in PUBLIC if not hasattr(researcher, name)] == [], HOW
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        researcher.nothing  # noqa: B018
+
+
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
+    """An import of `researcher.x` would put the module where the function `x` is looked for."""
+    modules = {path.stem for path in Path(researcher.__file__).parent.iterdir() if not path.name.startswith("_")}
+    assert modules & set(PUBLIC) == {"privacy"}  # which is a module
+
+
+HEAVY = {"torch", "numpy", "pandas", "matplotlib", "scipy", "sklearn", "syft", "sqlalchemy", "pydantic", "cryptography"}
+
+
+@pytest.mark.parametrize("package", ["researcher", "datasites.cli"])
+def test_an_import_loads_nothing_that_is_slow(package: str) -> None:
+    """Help, completion and a notebook's first line must not wait. Import inside the function that needs it."""
+    look = f"import sys, {package}; print(*sorted({HEAVY!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -41,6 +41,7 @@ class LocalModels:
         """A round begins."""
 
     def see(self, update: Update) -> None:
+        """Keeps a hospital's last update."""
         self._last[update.hospital] = update.parameters
 
     def models(self, label: Callable[[str], str] = str) -> dict[str, Arrays]:
