@@ -115,6 +115,16 @@ class AuditLog:
         found: bytes = self.rows(query, level, position)[0][0]
         return found
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read within is of one moment; nobody who writes waits for it. Not to be nested."""
+        with plain_errors("read"), self._lock:
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.rollback()
+
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a SELECT finds."""
         with plain_errors("read"), self._lock:

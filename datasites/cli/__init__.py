@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from datasites.cli import audit, budget, datasite, policy
+from datasites.cli import audit, budget, datasite, monitoring, policy
 from datasites.cli.doctor import doctor
 from datasites.cli.review import review
 from policies.errors import Refused, Unavailable, WardroundError
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(datasite.app, name="datasite")
 app.command()(doctor)
 app.command()(review)
+app.command()(monitoring.metrics)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
 app.add_typer(policy.app, name="policy")

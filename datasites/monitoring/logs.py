@@ -11,17 +11,25 @@ import json
 import logging
 import sys
 import threading
-import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from policies.errors import InvalidInput
+
 log = logging.getLogger(__name__)
 Format = Literal["text", "json"]
 _PLACES = 30  # the innermost
 _Met = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+
+def named(form: str) -> Format:
+    """Raises InvalidInput."""
+    if form not in ("text", "json"):
+        raise InvalidInput(f"There is no log format {form!r}.", "Give text or json.")
+    return form  # type: ignore[return-value]
 
 
 def configure(form: Format, level: int) -> None:
@@ -38,10 +46,8 @@ def configure(form: Format, level: int) -> None:
 class Lines(logging.Formatter):
     """For people."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
-        super().__init__("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatException(self, ei: object) -> str:  # noqa: N802
         return "\n".join((f"  {_name(ei)}", *(f"    {place}" for place in places(ei))))

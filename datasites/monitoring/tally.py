@@ -15,7 +15,18 @@ from datasites.wire.reasons import Reason
 
 OTHER = "other"
 OUTCOMES = ("released", *(reason.value for reason in Reason), OTHER)
-SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600.0)  # upper bounds; longer rounds are above the last
+SECONDS = (
+    0.1,
+    0.3,
+    1.0,
+    3.0,
+    10.0,
+    30.0,
+    100.0,
+    300.0,
+    1000.0,
+    3600.0,
+)  # upper bounds; longer rounds are above the last
 _AT_ONCE = 1000
 _ANSWERED = {Kind.RELEASED, Kind.RUN_FAILED, Kind.REFUSED}
 

@@ -25,6 +25,10 @@ _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 _SCHEMES = ("file://", "memory://", "s3://", "gs://", "az://")
 
 
+class StoreAway(Unavailable):
+    """The store cannot be used now."""
+
+
 @functools.lru_cache(maxsize=64)
 def _open(url: str, options: str) -> Any:
     # One obstore object per process and address: an in-memory store lives exactly as long as it does.
@@ -46,12 +50,12 @@ def _plain_errors(doing: str) -> Iterator[None]:
         yield
     except BaseError as error:
         # the library's text may hold a URL with credentials, so only its type is told
-        raise Unavailable(
+        raise StoreAway(
             f"The store could not {doing} ({type(error).__name__}).",
             "Check the store's address, credentials and network; nothing was lost, trying again is safe.",
         ) from None
     except OSError as error:
-        raise Unavailable(f"The store could not {doing} ({error.strerror or type(error).__name__}).") from None
+        raise StoreAway(f"The store could not {doing} ({error.strerror or type(error).__name__}).") from None
 
 
 class Store:
