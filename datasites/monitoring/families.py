@@ -12,7 +12,7 @@ from datetime import datetime
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -25,6 +25,8 @@ from datasites.catalog.registry import Registry
 from datasites.heartbeat import alive, trouble, waiting_peers
 from datasites.home import DatasiteHome
 from datasites.ledger.errors import LedgerDamaged
+from datasites.monitoring.drift import State as Drift
+from datasites.monitoring.report import last
 from datasites.monitoring.tally import OUTCOMES, SECONDS, Tally
 from datasites.settings import DatasiteSettings
 from datasites.state import State, now
@@ -37,7 +39,7 @@ from policies.privacy.renyi import admission_epsilon
 
 Families = Iterator[Metric]
 STUDY_STATES = ("waiting", "approved", "running", "done", "expired", "revoked", "denied")
-MOST_TABLES = 200  # of which numbers are told
+MOST_TABLES, MOST_COLUMNS = 200, 50  # of which numbers are told
 _WITNESSES = "SELECT holder, max(size), document FROM audit_heads GROUP BY holder"
 
 
@@ -227,8 +229,16 @@ def _certificates_end(options: Mapping[str, Any]) -> float | None:
 
 
 def drift(home: DatasiteHome) -> Families:
-    """What the newest comparison of each table found; a column's number only where it crossed the threshold."""
-    columns = GaugeMetricFamily("wardround_drift_columns", "Columns of a table, by drift.", labels=["dataset", "state"])
+    """What the newest comparison of each table found; a column's number only where it drifted."""
+    columns = GaugeMetricFamily("wardround_drift_columns", "Columns of a table by drift.", labels=["dataset", "state"])
     psi = GaugeMetricFamily("wardround_drift_psi", "PSI of a column that drifted.", labels=["dataset", "column"])
     at = GaugeMetricFamily("wardround_drift_checked_timestamp_seconds", "When it was compared.", labels=["dataset"])
+    for table in tables(home):
+        if report := last(home, table):
+            states = [one.state for one in report.columns]
+            for state in get_args(Drift):
+                columns.add_metric([table, state], states.count(state))
+            for one in report.drifted[:MOST_COLUMNS]:
+                psi.add_metric([table, one.column], round(one.psi or 0.0, 2))
+            at.add_metric([table], report.at.timestamp())
     yield from (columns, psi, at)

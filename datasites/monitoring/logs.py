@@ -50,7 +50,7 @@ class Lines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatException(self, ei: object) -> str:  # noqa: N802
-        return "\n".join((f"  {_name(ei)}", *(f"    {place}" for place in places(ei))))
+        return "\n".join((f"  Traceback of {_name(ei)}, without its text:", *(f"    {place}" for place in places(ei))))
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802
         return ""  # it quotes source
