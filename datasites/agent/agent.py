@@ -20,7 +20,7 @@ from datasites.approval.submissions import BadSubmission, Submission
 from datasites.audit.auditor import Auditor
 from datasites.audit.heads import LogMismatch
 from datasites.home import DatasiteHome
-from datasites.monitoring.setbacks import SETBACKS
+from datasites.monitoring.setbacks import count
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.settings import DatasiteSettings
 from datasites.state import State, now
@@ -133,8 +133,8 @@ class Agent:
                 self._sync()  # what a decision changed is told at once
         except PASSING as problem:
             self._met(problem)
-        except Exception:  # the outermost loop: Syft may fail in ways of its own
-            SETBACKS.labels("sync").inc()
+        except Exception as problem:  # the outermost loop: Syft may fail in ways of its own
+            count(problem, "sync")
             log.exception("the sync failed")
         else:
             self._cut_off = False

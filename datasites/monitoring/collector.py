@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from datasites.home import DatasiteHome
 from datasites.monitoring import families
-from datasites.monitoring.setbacks import SETBACKS
+from datasites.monitoring.setbacks import counts
 from datasites.monitoring.tally import Tally
 from datasites.settings import DatasiteSettings
 from datasites.state import State
@@ -74,6 +74,14 @@ class DatasiteCollector(Collector):
             yield from families.audit(self._home, state.audit)
 
 
+class Setbacks(Collector):
+    """Of this process."""
+
+    def collect(self) -> Iterator[Metric]:
+        says = "What kept the agent from its work, in this process."
+        yield from families.counter("agent_setbacks", says, "what", counts())
+
+
 def exposition(home: DatasiteHome, settings: DatasiteSettings) -> bytes:
     """The numbers as text, for a file of node-exporter's, but for those that an agent's process counts for itself."""
     collector, registry = DatasiteCollector(home, settings), CollectorRegistry()
@@ -88,5 +96,5 @@ def registry_of(collector: DatasiteCollector) -> CollectorRegistry:
     """What the agent's endpoint tells."""
     registry = CollectorRegistry()
     registry.register(collector)
-    registry.register(SETBACKS)
+    registry.register(Setbacks())
     return registry

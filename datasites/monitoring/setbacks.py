@@ -3,19 +3,21 @@ writes it down."""
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+import threading
 
 from datasites.wire.store import StoreAway
 
-KINDS = ("store", "disk", "sync", "other")
-SETBACKS = Counter(
-    "wardround_agent_setbacks", "What kept the agent from its work, in this process.", ["what"], registry=None
-)
-for _kind in KINDS:
-    SETBACKS.labels(_kind)
+_counts = dict.fromkeys(("store", "disk", "sync", "other"), 0)
+_lock = threading.Lock()
 
 
-def count(problem: Exception) -> None:
-    """One more of its kind."""
-    kind = "store" if isinstance(problem, StoreAway) else "disk" if isinstance(problem, OSError) else "other"
-    SETBACKS.labels(kind).inc()
+def count(problem: Exception, kind: str = "") -> None:
+    """One more, of this kind or of the problem's."""
+    own = "store" if isinstance(problem, StoreAway) else "disk" if isinstance(problem, OSError) else "other"
+    with _lock:
+        _counts[kind or own] += 1
+
+
+def counts() -> dict[str, int]:
+    with _lock:
+        return dict(_counts)
