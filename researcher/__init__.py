@@ -18,6 +18,7 @@ from researcher.flower import flower_grid
 from researcher.free_riders import Watch
 from researcher.ifca import IfcaResult, IfcaRounds
 from researcher.metrics import auc_from_histogram, federated_auc
+from researcher.model_decay import Decay, decay
 from researcher.one_or_many import OneOrMany, one_or_many
 from researcher.preprocessing import Preprocessing
 from researcher.pretraining import AnchoredRounds, begin_with, pretrain
@@ -70,6 +71,7 @@ __all__ = [
     "CrossSite",
     "Cyclic",
     "Dataset",
+    "Decay",
     "Exponential",
     "FedAdagrad",
     "FedAdam",
@@ -125,6 +127,7 @@ __all__ = [
     "connect",
     "contributions",
     "cross_site",
+    "decay",
     "federated_auc",
     "flower_grid",
     "one_or_many",
