@@ -8,6 +8,7 @@ decay.plot()
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from policies.errors import InvalidInput
 from researcher.plots import Plot, plot_decay
-from researcher.private_metrics import Estimate, PrivateScores
 from researcher.result import Result
 
 Evaluation = Result | tuple[Result, int]
+Matrix = NDArray[np.float64]
 DROP, RATIO = 0.05, 1.25
 _CHANCE = 0.01  # of any alarm at all, where nothing has changed
 _COLUMNS = ["when", "hospital", "examples", "auc", "auc_error", "ratio", "ratio_error"]
@@ -77,27 +78,43 @@ def decay(evaluations: Mapping[str, Evaluation], *, drop: float = DROP, ratio: f
 
 
 def _rows(when: str, result: Result, number: int | None) -> list[tuple[str, str, float, float, float, float, float]]:
+    edges, noise = _evaluation(result)
     found = []
     for hospital, histogram in result.history.score_histograms(number).items():
-        scores = _scores(result, histogram)
-        auc, observed = scores.auc(), scores.ratio()
-        numbers = (float(scores.counts.sum()), auc.value, _error(auc), observed.value, _error(observed))
-        found.append((when, hospital, *numbers))
+        bounds = np.linspace(0, 1, histogram.shape[1] + 1) if edges is None else np.array([0.0, *edges, 1.0])
+        middles, counts = (bounds[1:] + bounds[:-1]) / 2, histogram.astype(np.float64)
+        found.append((when, hospital, float(counts.sum()), *measured(counts, middles, noise)))
     return found
 
 
-def _scores(result: Result, histogram: NDArray[np.int64]) -> PrivateScores:
-    """Of one hospital: with the edges and the noise of a private evaluation, else bins of equal width without noise."""
+def _evaluation(result: Result) -> tuple[tuple[float, ...] | None, float]:
+    """Edges between the bins (None: of equal width), and the standard deviation of the noise in each count."""
     training = result.manifest.training
-    if training is not None and training.evaluation is not None:
-        evaluation = training.evaluation
-        return PrivateScores([histogram], evaluation.edges, evaluation.noise_multiplier * evaluation.encounters)
-    edges = np.linspace(0, 1, histogram.shape[1] + 1)[1:-1]
-    return PrivateScores([histogram], edges.tolist(), 0.0)
+    if training is None or training.evaluation is None:
+        return None, 0.0
+    evaluation = training.evaluation
+    return evaluation.edges, evaluation.noise_multiplier * evaluation.encounters
 
 
-def _error(estimate: Estimate) -> float:
-    return (estimate.high - estimate.low) / (2 * 1.96)
+def measured(counts: Matrix, middles: Matrix, noise: float = 0.0) -> tuple[float, float, float, float]:
+    """AUC and its standard error, observed over expected outcomes and its; NaN where a class is absent.
+
+    counts: [2, bins], negatives and positives by score. Errors by the delta method: each count varies as a Poisson
+    number and by the noise, and what is measured with it along its gradient.
+    """
+    negatives, positives = counts
+    n, p = negatives.sum(), positives.sum()
+    expected = float((counts.sum(axis=0) * middles).sum())
+    if min(n, p, expected) <= 0:
+        return (math.nan,) * 4
+    below = np.cumsum(negatives) - negatives / 2  # negatives that a positive of the bin is ranked above
+    above = p - np.cumsum(positives) + positives / 2
+    auc, ratio = float((positives * below).sum() / (n * p)), float(p / expected)
+    along_auc = np.stack([above / (n * p) - auc / n, below / (n * p) - auc / p])
+    along_ratio = (np.array([[0.0], [1.0]]) - ratio * middles) / expected
+    variance = np.maximum(counts, 0) + noise**2
+    errors = [float(np.sqrt((variance * along**2).sum())) for along in (along_auc, along_ratio)]
+    return auc, errors[0], ratio, errors[1]
 
 
 def _changes(table: pd.DataFrame) -> pd.DataFrame:

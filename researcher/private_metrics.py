@@ -72,11 +72,6 @@ class PrivateScores:
         """The mean squared difference of prediction and outcome (Brier 1950), each prediction as its bin's middle."""
         return self._estimate(self._brier)
 
-    def ratio(self) -> Estimate:
-        """Observed over expected outcomes, each prediction as its bin's middle: 1 where the model is calibrated in the
-        large."""
-        return self._estimate(lambda counts: float(counts[1].sum() / (counts.sum(0) * self._middles).sum()))
-
     def positives(self) -> Estimate:
         """How many tested encounters have the outcome, as the noise lets us see it."""
         return self._estimate(lambda counts: float(counts[1].sum()))

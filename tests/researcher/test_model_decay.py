@@ -8,12 +8,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.support.planted import simulation
 
 import researcher as wr
 from datasites.wire.manifest import Manifest
 from researcher.history import History
 from researcher.metrics import auc_deviation, auc_from_histogram
+from researcher.model_decay import measured
+from tests.support.planted import simulation
 
 BINS = 50
 
@@ -28,8 +29,14 @@ def histogram(rng: np.random.Generator, rows: int, effect: float = 1.5, risk: fl
 
 
 def evaluated(histograms: dict[str, NDArray[np.int64] | None], number: int = 3) -> wr.Result:
+    reported = {"num_examples": 1, "metrics": {}}
     records: list[dict[str, Any]] = [
-        {"evaluated_round": number, "hospital": h, "evaluate": {}, "histogram": None if one is None else one.tolist()}
+        {
+            "evaluated_round": number,
+            "hospital": h,
+            "evaluate": reported,
+            "histogram": None if one is None else one.tolist(),
+        }
         for h, one in histograms.items()
     ]
     return wr.Result(cast(Manifest, SimpleNamespace(training=None)), "FedAvg", {}, number, History(records))
@@ -58,10 +65,24 @@ def test_the_numbers_are_those_of_the_histograms() -> None:
     one = histogram(np.random.default_rng(1), 2000)
     row = wr.decay({"a": evaluated({"north": one}), "b": evaluated({"north": one})}).table.iloc[1]
     assert row["auc"] == pytest.approx(auc_from_histogram(one))
-    assert row["auc_error"] == pytest.approx(auc_deviation(one), rel=0.3)  # of fixed numbers a class
+    assert row["auc_error"] == pytest.approx(auc_deviation(one), rel=0.01)  # DeLong's
     middles = (np.arange(BINS) + 0.5) / BINS
     assert row["ratio"] == pytest.approx(one[1].sum() / (one.sum(0) * middles).sum())
     assert (row["auc_change"], row["ratio_change"]) == (0, 1)
+
+
+@pytest.mark.parametrize("noise", [0.0, 8.0])
+def test_the_errors_are_how_much_the_numbers_vary(noise: float) -> None:
+    """Over evaluations of other patients, with the noise of a private one."""
+    rng = np.random.default_rng(6)
+    middles = (np.arange(BINS) + 0.5) / BINS
+    found = []
+    for _ in range(400):
+        counts = histogram(rng, rng.poisson(2000)) + rng.normal(0, noise, (2, BINS))
+        found.append(measured(counts, middles, noise))
+    auc, auc_error, ratio, ratio_error = np.array(found).T
+    assert auc_error.mean() == pytest.approx(auc.std(), rel=0.15)
+    assert ratio_error.mean() == pytest.approx(ratio.std(), rel=0.15)
 
 
 def test_other_patients_alone_give_no_alarm() -> None:
