@@ -41,13 +41,17 @@ SELECT number, entry, hash FROM audit_entries JOIN audit_nodes ON level = 0 AND 
 WHERE number > ? AND number <= ? ORDER BY number LIMIT 1000"""
 
 
+class StateUnusable(Unavailable):
+    """The disk that the state lies on is full, or fails."""
+
+
 @contextmanager
 def plain_errors(what: str) -> Iterator[None]:
-    """A disk that is full or fails becomes Unavailable: nothing of the transaction is there then."""
+    """A disk that is full or fails becomes StateUnusable: nothing of the transaction is there then."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise Unavailable(
+        raise StateUnusable(
             f"The datasite's state could not be {what} ({error}).",
             "Make room on its disk, or have it repaired; nothing was lost, trying again is safe.",
         ) from None

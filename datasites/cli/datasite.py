@@ -75,15 +75,18 @@ def serve(
     """Run the agent: it receives requests, and runs approved studies. Stop it with Ctrl-C."""
     from datasites.agent import Agent
     from datasites.monitoring import logs
+    from datasites.monitoring.endpoint import parsed
     from datasites.monitoring.monitored import monitored
 
     place = DatasiteHome(home.expanduser().resolve())
     settings = DatasiteSettings.load(place.path)
+    if address := metrics or settings.metrics:
+        parsed(address)  # a wrong one is told before anything begins
     logs.configure(logs.named(log_format or settings.log_format), logging.DEBUG if verbose else logging.INFO)
     agent = Agent(place, settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: agent.stopping.set())
-    with monitored(place, settings, metrics or settings.metrics):
+    with monitored(place, settings, address):
         agent.serve()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 
+from datasites.audit.log import StateUnusable
 from datasites.wire.store import StoreAway
 
 _counts = dict.fromkeys(("store", "disk", "sync", "other"), 0)
@@ -13,9 +14,14 @@ _lock = threading.Lock()
 
 def count(problem: Exception, kind: str = "") -> None:
     """One more, of this kind or of the problem's."""
-    own = "store" if isinstance(problem, StoreAway) else "disk" if isinstance(problem, OSError) else "other"
     with _lock:
-        _counts[kind or own] += 1
+        _counts[kind or _kind(problem)] += 1
+
+
+def _kind(problem: Exception) -> str:
+    if isinstance(problem, StoreAway):
+        return "store"
+    return "disk" if isinstance(problem, OSError | StateUnusable) else "other"
 
 
 def counts() -> dict[str, int]:
