@@ -21,6 +21,15 @@ def alive(heartbeat: Path) -> bool:
     return time.time() - touched < _ALIVE_SECONDS
 
 
+def waiting_peers(heartbeat: Path) -> int | None:
+    """How many ask to be accepted, as the agent last saw; None where no agent tells."""
+    try:
+        told = json.loads(heartbeat.read_bytes()).get("peers_waiting")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return told if isinstance(told, int) else None
+
+
 def trouble(heartbeat: Path) -> str:
     """What keeps the running agent from its work; empty for nothing, or no agent."""
     if not alive(heartbeat):

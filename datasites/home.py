@@ -26,6 +26,7 @@ class DatasiteHome(Home):
     | passphrase.toml | where the passphrase of both keys comes from; not the passphrase |
     | federation.toml, advised-policy.toml | who takes part, and the policy that the consortium advises |
     | agent.json | the running agent: its process, and what keeps it from its work |
+    | audit-alarm.json | that the agent ended because its audit log was not what it had shown of it |
     | sent.json | which of Syft's messages have reached the store |
     | state.db | decisions, answered rounds, the privacy ledger and the audit log |
     | datasets/NAME.json | registered tables: source and dictionary |
@@ -36,6 +37,7 @@ class DatasiteHome(Home):
     | quarantine/ | refused messages |
     | held/ | results that the release gate kept back |
     | reputation/ | by researcher: their signed record of this hospital as last seen, and what it contests |
+    | drift/TABLE.json | what the newest comparison of a table with a newer one found |
     | syftbox/ | Syft's synced tree: mock twins and submissions |
     """
 
@@ -66,6 +68,14 @@ class DatasiteHome(Home):
     @property
     def heartbeat(self) -> Path:
         return self.path / "agent.json"
+
+    @property
+    def alarm(self) -> Path:
+        return self.path / "audit-alarm.json"
+
+    @property
+    def drift(self) -> Path:
+        return self.path / "drift"
 
     @contextmanager
     def syft_tree(self) -> Iterator[None]:

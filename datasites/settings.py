@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -39,6 +39,8 @@ class DatasiteSettings(BaseSettings):
     audit_seconds: float = Field(default=10.0, gt=0, description="How often heads of audit logs are exchanged.")
     worker_idle_seconds: float = Field(default=900.0, gt=0, description="A study's idle process ends after this.")
     approval_days: int = Field(default=90, ge=1, description="An approval expires after this, unless said otherwise.")
+    metrics: str = Field(default="", description="Where on this machine metrics are served: 127.0.0.1:9464.")
+    log_format: Literal["text", "json"] = Field(default="text", description="Of the agent's log lines.")
     limits: Limits = Field(default_factory=Limits, description="What the process of a study may use.")
 
     @classmethod

@@ -38,5 +38,9 @@ class Unavailable(WardroundError):
     """Cannot be done now; trying again may help."""
 
 
-class NotAllowed(Unavailable):
+class StoreAway(Unavailable):
+    """The store cannot be used now."""
+
+
+class NotAllowed(StoreAway):
     """The store was reached, and says that this participant may not do that. Its rights may be mended while we run."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a new name goes here and into __all__, and is loaded when i
     from researcher.free_riders import Watch
     from researcher.ifca import IfcaResult, IfcaRounds
     from researcher.metrics import auc_from_histogram, federated_auc
+    from researcher.model_decay import Decay, decay
     from researcher.preprocessing import Preprocessing
     from researcher.pretraining import AnchoredRounds, begin_with, pretrain
     from researcher.private_marginals import PrivateMarginals
@@ -83,6 +84,7 @@ __all__ = [
     "CrossSite",
     "Cyclic",
     "Dataset",
+    "Decay",
     "Exponential",
     "FedAdagrad",
     "FedAdam",
@@ -138,6 +140,7 @@ __all__ = [
     "connect",
     "contributions",
     "cross_site",
+    "decay",
     "federated_auc",
     "flower_grid",
     "one_or_many",

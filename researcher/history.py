@@ -82,6 +82,16 @@ class History:
         }
         return [np.asarray(histogram, np.int64) for histogram in newest.values()]
 
+    def score_histograms(self, number: int | None = None) -> dict[str, NDArray[np.int64]]:
+        """By hospital: its score histogram of the state after `number` rounds (the newest evaluated one, when left
+        out), where it returned one."""
+        number = max(self._evaluated_rounds(), default=0) if number is None else number
+        return {
+            self._label(r["hospital"]): np.asarray(r["histogram"], np.int64)
+            for r in self._records
+            if r["evaluated_round"] == number and r["histogram"]
+        }
+
     def per_hospital(self, metric: str, number: int | None = None) -> pd.Series[float]:
         """A metric of the state after `number` rounds (the newest evaluated one, when left out) by hospital; NaN where
         the hospital did not report it. Raises InvalidInput when no hospital did."""

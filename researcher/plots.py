@@ -61,6 +61,37 @@ def plot_rounds(
     return figure
 
 
+def plot_decay(table: pd.DataFrame, alarms: pd.DataFrame) -> Plot:
+    """AUC, and observed over expected outcomes, by time: a line for each hospital with bars of one standard error."""
+    times = list(dict.fromkeys(table["when"]))
+    figure = Plot(figsize=(9, 6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    groups = list(table.groupby("hospital"))
+    for axes, value, what in ((above, "auc", "discrimination"), (below, "ratio", "calibration")):
+        for index, (hospital, rows) in enumerate(groups):
+            few = len(groups) <= _MANY
+            axes.errorbar(
+                [times.index(when) for when in rows["when"]],
+                rows[value],
+                yerr=rows[f"{value}_error"],
+                color=COLOURS[index] if few else "#BBBBBB",
+                marker="o",
+                markersize=4,
+                capsize=2,
+                label=str(hospital) if few else None,
+            )
+        ringed = alarms[alarms["what"] == what]
+        places = [times.index(when) for when in ringed["when"]]
+        axes.scatter(places, ringed["now"], s=160, facecolors="none", edgecolors="#D55E00", linewidths=2, label="alarm")
+        axes.grid(alpha=0.25)
+    above.set_ylabel("area under the ROC curve")
+    below.set_ylabel("observed / expected")
+    below.axhline(1, color="#555555", linestyle=":")
+    below.set_xticks(range(len(times)), [str(when) for when in times])
+    above.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
+    return figure
+
+
 def plot_consensus(distances: pd.Series[float]) -> Plot:
     """How far hospitals' models are apart after each round of gossip, on a logarithmic scale."""
     figure = Plot(figsize=(6, 3.5), layout="constrained")

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from datasites.agent.recovery import Sent, finish_interrupted_sync
 from datasites.agent.session import StudySession
@@ -17,7 +18,9 @@ from datasites.agent.workbench import Workbench
 from datasites.approval.office import Office
 from datasites.approval.submissions import BadSubmission, Submission
 from datasites.audit.auditor import Auditor
+from datasites.audit.heads import LogMismatch
 from datasites.home import DatasiteHome
+from datasites.monitoring.setbacks import count
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.settings import DatasiteSettings
 from datasites.state import State, now
@@ -45,6 +48,7 @@ class Agent:
         self._told: set[str] = set()
         self._welcomed: set[str] = set()
         self._trouble = Trouble("the agent")
+        self._client: Any = None
         self._cut_off = True  # the last sync, or that of a process before this one
 
     def serve(self) -> None:
@@ -58,7 +62,11 @@ class Agent:
                 while not (opened := self._open()) and not self.stopping.wait(self.settings.sync_seconds):
                     pass
                 if opened:
+                    self.home.alarm.unlink(missing_ok=True)
                     self._serve_audited()
+            except LogMismatch as why:  # who looks after the machine learns of it from what stays here
+                write_atomically(self.home.alarm, json.dumps({"at": now().isoformat(), "why": why.message}).encode())
+                raise
             finally:
                 self.home.heartbeat.unlink(missing_ok=True)
 
@@ -125,7 +133,8 @@ class Agent:
                 self._sync()  # what a decision changed is told at once
         except PASSING as problem:
             self._met(problem)
-        except Exception:  # the outermost loop: Syft may fail in ways of its own
+        except Exception as problem:  # the outermost loop: Syft may fail in ways of its own
+            count(problem, "sync")
             log.exception("the sync failed")
         else:
             self._cut_off = False
@@ -164,7 +173,12 @@ class Agent:
 
     def _beat(self, problem: str = "") -> bool:
         """Tells that the agent runs; whether its disk took it."""
-        content = {"pid": os.getpid(), "at": now().isoformat(), "problem": problem}
+        content = {
+            "pid": os.getpid(),
+            "at": now().isoformat(),
+            "problem": problem,
+            "peers_waiting": len(self._client.peer_manager.requested_by_peer_peers) if self._client else None,
+        }
         try:
             write_atomically(self.home.heartbeat, json.dumps(content).encode())
         except OSError as error:  # a full disk still takes the time of what is there

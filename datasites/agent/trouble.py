@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from datasites.monitoring.setbacks import count
 from policies.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ class Trouble:
         self.now = ""
 
     def met(self, problem: Exception) -> None:
+        count(problem)
         text = described(problem)
         if text != self.now:
             log.warning("%s: %s It will be tried again until it works.", self._who, text)

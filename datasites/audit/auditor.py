@@ -11,6 +11,7 @@ from datasites.audit.entry import Kind
 from datasites.audit.heads import OwnHeads
 from datasites.audit.log import AuditLog
 from datasites.audit.witness import KeysOf, Witness
+from datasites.monitoring.setbacks import count
 from datasites.wire.canonical import sha256
 from datasites.wire.identity import Identity
 from datasites.wire.store import Store
@@ -50,6 +51,7 @@ class Auditor:
             self._own.publish(self._store)
             self._witness.look()
         except (Unavailable, OSError) as problem:
+            count(problem)
             log.warning("the audit log's head could not be exchanged: %s", problem)
 
     def stop(self) -> None:

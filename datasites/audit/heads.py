@@ -17,6 +17,10 @@ _NEWEST = 16  # heads that stay in the store, beside the first one behind each p
 _WITNESSES = 200
 
 
+class LogMismatch(Refused):
+    """The log is not a continuation of what was shown of it."""
+
+
 class OwnHeads:
     """Of one hospital. What is in the store counts only if it is signed with the hospital's own key."""
 
@@ -82,9 +86,11 @@ class OwnHeads:
         how = "published" if holder == self._identity.email else f"seen by {holder}"
         hint = "Restore the newest state.db, not an older copy; if it is lost, this datasite must be made anew."
         if head.size > size:
-            raise Refused(f"The audit log was rolled back to {size:,} entries: {head.size:,} were {how}.", hint)
+            raise LogMismatch(f"The audit log was rolled back to {size:,} entries: {head.size:,} were {how}.", hint)
         if self._log.root(head.size).hex() != head.root:
-            raise Refused(f"The audit log was rewritten: its first {head.size:,} entries are not those {how}.", hint)
+            raise LogMismatch(
+                f"The audit log was rewritten: its first {head.size:,} entries are not those {how}.", hint
+            )
         with self._log.transaction() as db:
             _keep(db, holder, signed)
             if holder != self._identity.email:  # a witness's newest head stands for those before it

@@ -41,13 +41,17 @@ SELECT number, entry, hash FROM audit_entries JOIN audit_nodes ON level = 0 AND 
 WHERE number > ? AND number <= ? ORDER BY number LIMIT 1000"""
 
 
+class StateUnusable(Unavailable):
+    """The disk that the state lies on is full, or fails."""
+
+
 @contextmanager
 def plain_errors(what: str) -> Iterator[None]:
-    """A disk that is full or fails becomes Unavailable: nothing of the transaction is there then."""
+    """A disk that is full or fails becomes StateUnusable: nothing of the transaction is there then."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise Unavailable(
+        raise StateUnusable(
             f"The datasite's state could not be {what} ({error}).",
             "Make room on its disk, or have it repaired; nothing was lost, trying again is safe.",
         ) from None
@@ -114,6 +118,16 @@ class AuditLog:
         query = "SELECT hash FROM audit_nodes WHERE level = ? AND position = ?"
         found: bytes = self.rows(query, level, position)[0][0]
         return found
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read within is of one moment; nobody who writes waits for it. Not to be nested."""
+        with plain_errors("read"), self._lock:
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.rollback()
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a SELECT finds."""

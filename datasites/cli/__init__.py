@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from datasites.cli import audit, budget, ca, datasite, federation, policy
+from datasites.cli import audit, budget, ca, datasite, federation, monitoring, policy
 from datasites.cli.doctor import doctor
 from datasites.cli.exits import Exit
 from datasites.cli.report import report
@@ -23,6 +23,8 @@ app.add_typer(datasite.app, name="datasite")
 app.command()(doctor)
 app.command()(review)
 app.command()(report)
+app.command()(monitoring.metrics)
+app.command()(monitoring.drift)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
 app.add_typer(policy.app, name="policy")

@@ -67,20 +67,29 @@ def publish(
 def serve(
     home: HomeOption = DEFAULT_HOME,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each step, not only what matters.")] = False,
+    metrics: Annotated[
+        str, typer.Option(help="Serve numbers for Prometheus at this address of this machine alone: 127.0.0.1:9464.")
+    ] = "",
+    log_format: Annotated[str, typer.Option(help="Of the log lines: text, or json.")] = "",
 ) -> None:
     """Run the agent: it receives requests, and runs approved studies. Stop it with Ctrl-C."""
     from datasites.agent import Agent
     from datasites.home import DatasiteHome
+    from datasites.monitoring import logs
+    from datasites.monitoring.endpoint import parsed
+    from datasites.monitoring.monitored import monitored
     from datasites.settings import DatasiteSettings
 
-    level = logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("datasites").setLevel(level)
     place = DatasiteHome(home.expanduser().resolve())
-    agent = Agent(place, DatasiteSettings.load(place.path))
+    settings = DatasiteSettings.load(place.path)
+    if address := metrics or settings.metrics:
+        parsed(address)  # a wrong one is told before anything begins
+    logs.configure(logs.named(log_format or settings.log_format), logging.DEBUG if verbose else logging.INFO)
+    agent = Agent(place, settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: agent.stopping.set())
-    agent.serve()
+    with monitored(place, settings, address):
+        agent.serve()
 
 
 @app.command()

@@ -23,7 +23,7 @@ from obstore.exceptions import GenericError, NotFoundError
 
 from datasites.wire.passphrase import passphrase
 from datasites.wire.store_options import CERTIFICATE, PRIVATE_KEY
-from policies.errors import InvalidInput, NotAllowed, Unavailable, WardroundError
+from policies.errors import InvalidInput, NotAllowed, StoreAway, WardroundError
 
 _KNOWN = {
     CERTIFICATE,
@@ -159,7 +159,7 @@ class _Errors:
         if isinstance(error, InvalidResponseError) and getattr(error, "_code", 0) == 404:
             raise NotFoundError("NoSuchKey") from None  # rclone says text/xml, which minio does not read
         if isinstance(error, S3Error) and error.code == _REFUSED:
-            raise Unavailable(
+            raise StoreAway(
                 f"The store refuses this machine's certificate ({error.message}).",
                 "Ask the consortium for a new one, and see: wardround doctor",
             ) from None

@@ -18,7 +18,7 @@ from obstore.store import from_url
 
 from datasites.wire.parts import PART_BYTES, HalfRead, Index, folder
 from datasites.wire.store_options import CERTIFICATE, resolved
-from policies.errors import InvalidInput, NotAllowed, Unavailable
+from policies.errors import InvalidInput, NotAllowed, StoreAway
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 # what asks the store tries again itself, and must not be kept from other work (a revocation) for minutes
@@ -50,14 +50,14 @@ def _plain_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except BaseError as error:
-        kind = NotAllowed if isinstance(error, PermissionDeniedError) else Unavailable
+        kind = NotAllowed if isinstance(error, PermissionDeniedError) else StoreAway
         # the library's text may hold a URL with credentials, so only its type is told
         raise kind(
             f"The store could not {doing} ({type(error).__name__}).",
             "Check the store's address, credentials and network; nothing was lost, trying again is safe.",
         ) from None
     except OSError as error:
-        raise Unavailable(f"The store could not {doing} ({error.strerror or type(error).__name__}).") from None
+        raise StoreAway(f"The store could not {doing} ({error.strerror or type(error).__name__}).") from None
 
 
 class Store:

@@ -45,6 +45,13 @@ def export_of(hospital: Hospital, folder: Path) -> Path:
     return file
 
 
+def told(hospital: Hospital, name: str) -> float:
+    """A number of the hospital's, as its monitoring reads it."""
+    argv = [*WARDROUND[:-1], "metrics", "--home", str(hospital.home.path)]
+    text = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"wardround_{name} "))
+
+
 def quiet(world: World) -> bool:
     """Whether no log grows over several exchanges of heads."""
     before = [hospital.datasite.state.audit.size for hospital in world.hospitals]
@@ -125,9 +132,11 @@ def test_an_agent_does_not_serve_from_an_older_copy(world: World, tmp_path: Path
     done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 3
     assert " ".join(done.stderr.split()).startswith("Error: The audit log was rolled back to")
+    assert told(north, "audit_head_agrees") == 0  # though no agent is there to tell it
     assert "Traceback" not in done.stderr
     assert not north.home.heartbeat.exists()
     restore(newer, north.home.state)
     north.start()
     north.wait_until_serving()
     wait_for(lambda: set(world.researcher.witness()["verdict"]) == {Verdict.CONSISTENT}, "the log to go on")
+    assert told(north, "audit_head_agrees") == 1

@@ -11,6 +11,8 @@ from tests.attacks.system.ward import PASSWORD, MarkedWorld, Ward
 def _ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("WARDROUND_AUDIT_SECONDS", "0.2")
+        patched.setenv("WARDROUND_METRICS", "127.0.0.1:0")
+        patched.setenv("WARDROUND_LOG_FORMAT", "json")
         patched.setenv("HOSPITAL_PASSWORD", PASSWORD)
         world = MarkedWorld(tmp_path_factory.mktemp("system"))
     try:

@@ -37,7 +37,7 @@ class Watch:
     """Looks at every new file below some folders, in clear and opened with any of the keys that attackers have."""
 
     def __init__(self, marks: Marks, places: Iterable[Path], readers: Iterable[Identity]) -> None:
-        self._marks = marks
+        self.marks = marks
         self._places = list(places)
         self._readers = list(readers)
         self._seen: dict[Path, tuple[int, int]] = {}
@@ -50,9 +50,9 @@ class Watch:
         for path in self._new():
             with contextlib.suppress(FileNotFoundError):  # withdrawn just now
                 for data in self._contents(path.read_bytes(), keys):
-                    if mark := self._marks.found_in(data):
+                    if mark := self.marks.found_in(data):
                         found.append(f"{mark!r} in {path}")
-            if mark := self._marks.found_in(str(path).encode()):
+            if mark := self.marks.found_in(str(path).encode()):
                 found.append(f"{mark!r} in the name {path}")
         return found
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from urllib.request import urlopen
+
 import pytest
 
 from datasites.audit.entry import Kind
 from tests.attacks.system.hostile import study
 from tests.attacks.system.ward import Ward
+from tests.support.federation import wait_for
 
 RELEASED = {  # what these do leaves nothing in the result, which the approval allows to leave
     study.prints_rows_to_stdout_and_stderr,
@@ -47,3 +51,48 @@ def test_what_it_printed_is_in_the_hospitals_own_log_alone(ward: Ward) -> None:
     mark = str(ward.north.table["mark"].iloc[0])
     assert mark in ward.north.study_log(line.study)
     assert ward.opened_replies() > 0
+
+
+def test_neither_the_agents_log_nor_its_metrics_tell_of_a_row(ward: Ward) -> None:
+    """With rows in its exceptions, its metrics' names and its own name; on the page and in the lines of all attacks."""
+    acts = (
+        study.raises_an_exception_with_a_row_in_it,
+        study.names_an_exception_class_after_a_row,
+        study.chains_exceptions_with_rows_in_their_notes,
+        study.names_a_metric_after_a_row,
+        study.names_its_process_after_a_row,
+    )
+    with ward.attack(None, charged=None) as line:
+        before = series(ward)
+        for act in acts:
+            line.act(study.number_of(act))
+    logged = ward.north.log.read_bytes()
+    assert ward.mark_in(ward.north.study_log(line.study).encode())  # or the search would look for the wrong thing
+    assert ward.mark_in(logged) is None
+    assert any("%s round %d" in json.loads(entry)["event"] for entry in logged.splitlines())
+    wait_for(lambda: failed(ward) >= 3, "the next look at the numbers", 20)
+    page = metrics(ward)
+    assert ward.mark_in(page) is None
+    for text in ("hostile", "mallory", "evil.org", line.study.digest[:8]):
+        assert text.encode() not in page
+    assert series(ward) == before
+
+
+def metrics(ward: Ward) -> bytes:
+    """What the agent of north tells now."""
+    entries = [json.loads(entry) for entry in ward.north.log.read_text().splitlines()]
+    last = next(entry for entry in reversed(entries) if entry["event"].startswith("metrics are served at"))
+    with urlopen(last["message"].split()[-1], timeout=20) as answer:  # noqa: S310
+        content: bytes = answer.read()
+    return content
+
+
+def failed(ward: Ward) -> float:
+    """How many rounds have ended with an error of a study's code."""
+    told = dict(one.rsplit(" ", 1) for one in metrics(ward).decode().splitlines())
+    return float(told['wardround_rounds_answered_total{outcome="code_error"}'])
+
+
+def series(ward: Ward) -> set[str]:
+    lines = metrics(ward).decode().splitlines()
+    return {line.rsplit(" ", 1)[0] for line in lines if not line.startswith("#")}

@@ -142,6 +142,10 @@ class Ward:
     def leaks(self) -> list[str]:
         return self._watch.leaks([h.datasite.identity.public for h in self.world.hospitals])
 
+    def mark_in(self, data: bytes) -> bytes | None:
+        """A row's mark, or a secret, in these bytes."""
+        return self._watch.marks.found_in(data)
+
     def runs(self, study: wr.Submission) -> int:
         """How often the study's code was started."""
         entries = self.north.datasite.state.audit.entries(study.digest)
