@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric import ec
 from rich.console import Console
 from rich.table import Table
 
-from datasites.onboarding.authority import (
-    CERTIFICATE_DAYS,
-    KEY,
-    REVOKED,
-    Authority,
-    Role,
-    fingerprint,
-    locked,
-    plain,
-    register,
-)
+from datasites.onboarding.names import CERTIFICATE_DAYS, KEY, REVOKED
 from datasites.wire.files import write_atomically
 from datasites.wire.passphrase import new_passphrase, passphrase
 from policies.errors import InvalidInput, Refused
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from datasites.onboarding.authority import Authority, Role
 
 app = typer.Typer(
     help="A consortium's own certificate authority; `federation` does the same in one go.", no_args_is_help=True
@@ -40,6 +34,8 @@ DaysOption = Annotated[int, typer.Option(min=1, max=825, help="How long the cert
 
 def opened(folder: Path) -> Authority:
     """The authority, by the passphrase from WARDROUND_CA_PASSPHRASE, _FILE, _COMMAND, or the terminal."""
+    from datasites.onboarding.authority import Authority
+
     if not (folder / KEY).exists():
         raise InvalidInput(f"There is no authority in {folder}.", "Run: wardround ca init, or give --ca.")
     return Authority.open(folder, passphrase(folder / KEY, VARIABLE))
@@ -50,6 +46,8 @@ def init(
     name: Annotated[str, typer.Option(help="What the authority is called.")], folder: FolderOption = _HERE
 ) -> None:
     """Make an authority: its root key, under a passphrase, and its certificate."""
+    from datasites.onboarding.authority import Authority, fingerprint
+
     if (folder / KEY).exists():
         raise Refused(f"There is an authority in {folder} already.", "Choose another folder.")
     made = Authority.create(folder, name[:64], new_passphrase("the authority's root key", VARIABLE))
@@ -100,6 +98,8 @@ def revoke(
 @app.command(name="list")
 def list_(folder: FolderOption = _HERE) -> None:
     """List every certificate that was issued."""
+    from datasites.onboarding.authority import register
+
     table = Table("name", "role", "serial", "issued", "ends", "revoked")
     for one in register(folder):
         revoked = f"{one.revoked:%Y-%m-%d %H:%M}" if one.revoked else ""
@@ -110,6 +110,8 @@ def list_(folder: FolderOption = _HERE) -> None:
 def _issue(
     authority: Authority, name: str, role: Role, hosts: list[str], request: Path | None, days: int, out: Path
 ) -> None:
+    from datasites.onboarding.authority import locked, plain
+
     if (role == "store") != bool(hosts):
         raise InvalidInput("--host belongs to the store's certificate, and to no other's.", "Give it there only.")
     if request is None:
@@ -126,6 +128,7 @@ def _issue(
 
 def _requested(path: Path) -> ec.EllipticCurvePublicKey:
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
         asked = x509.load_pem_x509_csr(path.read_bytes())

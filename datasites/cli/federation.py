@@ -10,7 +10,7 @@ import typer
 from datasites.cli.ca import VARIABLE
 from datasites.cli.exits import Exit
 from datasites.cli.options import DEFAULT_HOME
-from datasites.onboarding.authority import KEY
+from datasites.onboarding.names import KEY
 from datasites.wire.home import Home
 from datasites.wire.passphrase import HOOK, from_file, invented, new_passphrase, passphrase, printed, write_hook
 from policies.errors import InvalidInput

@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption
-from datasites.home import DatasiteHome
-from datasites.settings import DatasiteSettings
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 from policies.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -30,7 +28,9 @@ def metrics(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Print the datasite's numbers for Prometheus, whether or not its agent runs."""
+    from datasites.home import DatasiteHome
     from datasites.monitoring.collector import exposition
+    from datasites.settings import DatasiteSettings
     from datasites.wire.files import write_atomically
 
     place = DatasiteHome(home.expanduser().resolve())
@@ -65,13 +65,12 @@ def drift(
     Both are read here, and nothing leaves but the names of columns that drifted, to your own metrics.
     """
     from datasites.catalog.tables import TableSource
-    from datasites.datasite import Datasite
     from datasites.monitoring.report import check
 
     paths = [path.expanduser().resolve() if path else None for path in (newer, reference)]
     source = TableSource(path=paths[0], sql_url=sql_url, query=query)
     older = TableSource(path=paths[1]) if paths[1] else None
-    with Datasite.opened(home) as site:
+    with opened(home) as site:
         report = check(site.home, site.state.audit, table, source, older, psi, ks)
     if json:
         typer.echo(json_format.dumps(asdict(report) | {"at": report.at.isoformat()}, indent=1))

@@ -24,13 +24,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from datasites.onboarding.names import (
+    CERTIFICATE,
+    CERTIFICATE_DAYS,
+    KEY,
+    LIST_DAYS,
+    REGISTER,
+    REVOKED,
+    ROOT_DAYS,
+)
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.identity import check_email
 from policies.errors import InvalidInput, Refused
 
 Role = Literal["hospital", "researcher", "store"]
-KEY, CERTIFICATE, REVOKED, REGISTER = "ca.key", "ca.pem", "crl.pem", "register.json"
-ROOT_DAYS, CERTIFICATE_DAYS, LIST_DAYS = 3650, 397, 400
 _CLOCKS = timedelta(minutes=10)  # by which participants' clocks may be behind
 _PEM = serialization.Encoding.PEM
 

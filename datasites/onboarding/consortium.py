@@ -22,8 +22,9 @@ from cryptography import x509
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from datasites.onboarding import front
-from datasites.onboarding.authority import CERTIFICATE, KEY, REVOKED, Authority, certificate_name, plain, unlocked
+from datasites.onboarding.authority import Authority, certificate_name, plain, unlocked
 from datasites.onboarding.invitation import Invitation, Peer
+from datasites.onboarding.names import CERTIFICATE, KEY, REVOKED
 from datasites.wire.files import private_folder, write_atomically
 from policies.errors import InvalidInput, Refused
 from policies.examples import STANDARD, example_text

@@ -31,7 +31,7 @@ def _commands(path: Path) -> list[str]:
         for info, text in page(path).blocks
         if info.split(" ")[0] in ("", "sh", "bash", "console")
         for line in text.replace("\\\n", " ").splitlines()
-        if (found := re.match(r"(?:[$#] )?(?:.*\bexec .* )?(?:\S*/)?(wardround .*)", line.strip()))
+        if (found := re.match(r"(?:[$#] )?(?:.*\bexec .* )?(?:\S*/)?(wardround .*?)(?:\s+>\s.*)?$", line.strip()))
     ]
     return lines + [code for code in page(path).codes if code.startswith("wardround ")]
 
