@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from datasites.onboarding.authority import builder, plain
+
 _AUTHORITY_DAYS, _SERVER_DAYS = 3650, 397  # browsers and their like refuse servers' certificates of more days
-_CLOCKS = timedelta(minutes=10)  # by which participants' clocks may be behind
 
 
 class Authority:
@@ -28,13 +29,13 @@ class Authority:
         called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)  # signs certificates, lists
         built = (
-            _builder(called, called, key, _AUTHORITY_DAYS)
+            builder(called, called, key.public_key(), _AUTHORITY_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        return cls(_pem(key), built.public_bytes(serialization.Encoding.PEM))
+        return cls(plain(key), built.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, names: Sequence[str]) -> tuple[bytes, bytes]:
         """(certificate, key) of a server that goes by these names in the network, both PEM."""
@@ -42,7 +43,7 @@ class Authority:
         called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         signer = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         built = (
-            _builder(called, self._certificate.subject, key, _SERVER_DAYS)
+            builder(called, self._certificate.subject, key.public_key(), _SERVER_DAYS)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -50,31 +51,10 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False)
             .sign(self._key, hashes.SHA256())  # type: ignore[arg-type]
         )
-        return built.public_bytes(serialization.Encoding.PEM), _pem(key)
+        return built.public_bytes(serialization.Encoding.PEM), plain(key)
 
 
 def days_left(certificate_pem: bytes) -> float:
     """Below 0 when it has ended."""
     ends = x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc
     return (ends - datetime.now(UTC)) / timedelta(days=1)
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS)
-        .not_valid_after(now + timedelta(days=days))
-    )
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

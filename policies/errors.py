@@ -4,7 +4,8 @@ WardroundError
 ├── InvalidInput      what was given cannot be used; the message says what is wrong, the hint what to do
 ├── Refused           understood, but not allowed
 └── Unavailable       cannot be done now (store unreachable, hospital offline); trying again may help
-    └── NotAllowed    the store was reached, and says that this participant may not do that
+    └── StoreAway     the store cannot be used now
+        └── NotAllowed    it was reached, and says that this participant may not do that
 """
 
 from __future__ import annotations

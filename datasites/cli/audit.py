@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from datasites.datasite import Datasite
 
 app = typer.Typer(help="The log of everything that happened at a datasite, and proof of it.", no_args_is_help=True)
+FingerprintOption = Annotated[str, typer.Option(help="Of the hospital's keys, as it told you by another way.")]
+WitnessOption = Annotated[
+    list[Path] | None,
+    typer.Option("--with", help="Another hospital's export, or a researcher's heads/ADDRESS.json. Repeatable."),
+]
 _SHOWN = 50
 _OWN_COLUMNS = ("number", "at", "kind", "study", "salt")
 
@@ -60,11 +65,8 @@ def export(
 @app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="An export.", dir_okay=False)],
-    fingerprint: Annotated[str, typer.Option(help="Of the hospital's keys, as it told you by another way.")] = "",
-    witness: Annotated[
-        list[Path] | None,
-        typer.Option("--with", help="Another hospital's export, or a researcher's heads/ADDRESS.json. Repeatable."),
-    ] = None,
+    fingerprint: FingerprintOption = "",
+    witness: WitnessOption = None,
     json: JsonOption = False,
 ) -> None:
     """Verify an export, without any datasite and without a network. Exits with 1 when anything in it is wrong."""
@@ -87,12 +89,9 @@ def _told(report: Report, json: bool) -> None:
 @app.command(name="verify-report")
 def verify_report(
     folder: Annotated[Path, typer.Argument(help="A study's report, as `wardround report` wrote it.", file_okay=False)],
-    fingerprint: Annotated[str, typer.Option(help="Of the hospital's keys, as it told you by another way.")] = "",
+    fingerprint: FingerprintOption = "",
     researcher: Annotated[str, typer.Option(help="Of the researcher's keys, as they told you by another way.")] = "",
-    witness: Annotated[
-        list[Path] | None,
-        typer.Option("--with", help="Another hospital's export, or a researcher's heads/ADDRESS.json. Repeatable."),
-    ] = None,
+    witness: WitnessOption = None,
     json: JsonOption = False,
 ) -> None:
     """Verify a study's report: its log, decisions and manifest. Exits with 1 when anything in it is wrong."""

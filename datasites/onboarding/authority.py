@@ -75,7 +75,7 @@ class Authority:
         signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         certificate = (
-            _builder(called, called, key.public_key(), ROOT_DAYS)
+            builder(called, called, key.public_key(), ROOT_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(signs, critical=True)
             .add_extension(identifier, critical=False)
@@ -131,7 +131,7 @@ class Authority:
         others: list[x509.GeneralName] = [_host(one) for one in names] if server else [x509.RFC822Name(called)]
         signer = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (
-            _builder(subject, self.certificate.subject, public, days)
+            builder(subject, self.certificate.subject, public, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -258,9 +258,10 @@ def _host(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _builder(
+def builder(
     subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, days: float
 ) -> x509.CertificateBuilder:
+    """A certificate's beginning: who, by whom, which key, and from ten minutes ago on for so many days."""
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

@@ -91,11 +91,7 @@ class Store:
     def put(self, key: str, data: bytes) -> None:
         """Writes the whole object at once; a reader sees the old bytes or the new ones, never a part."""
         if len(data) > PART_BYTES:
-            index = Index.of(data)
-            self._put_parts(key, index, data)
-            self._put(key, index.encode())
-            self._drop_parts(key, but=index)
-            self._in_parts.add(key)
+            self._put_in_parts(key, data)
             return
         self._put(key, data)
         if key in self._in_parts:
@@ -183,18 +179,20 @@ class Store:
                 return None
         raise _too_large(size, max_bytes)
 
-    def _put_parts(self, key: str, index: Index, data: bytes) -> None:
-        there = self._sizes(folder(key))
+    def _put_in_parts(self, key: str, data: bytes) -> None:
+        index, there = Index.of(data), self._sizes(folder(key))
         for name, start, size in index.parts(key):
-            if there.get(name) != size:
+            if there.pop(name, None) != size:
                 self._put(name, data[start : start + size])
+        self._put(key, index.encode())
+        for name in there:  # of what lay there before
+            self._delete(name)
+        self._in_parts.add(key)
 
-    def _drop_parts(self, key: str, but: Index | None = None) -> None:
-        """Deletes the parts of what lies, or lay, under `key`, but for those of one index."""
-        kept = {name for name, _, _ in but.parts(key)} if but else set()
+    def _drop_parts(self, key: str) -> None:
+        """Deletes the parts of what lay under `key`."""
         for name in self._sizes(folder(key)):
-            if name not in kept:
-                self._delete(name)
+            self._delete(name)
 
     def _sizes(self, prefix: str) -> dict[str, int]:
         with _plain_errors("be listed"):
