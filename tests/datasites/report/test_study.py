@@ -5,14 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from datasites.audit.entry import Kind
 from datasites.datasite import Datasite
@@ -25,18 +24,9 @@ from datasites.wire.identity import Identity
 from policies.errors import InvalidInput
 from tests.support.federation import POLICY
 from tests.support.recorded import PLANTED, PURPOSE, answer, recorded
-from tests.support.review import chromium
 from tests.support.submissions import deliver, hospital, manifest
 
 STUDY = manifest(purpose=PURPOSE)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = chromium(playwright)
-        yield opened
-        opened.close()
 
 
 def text_of(page: Path) -> str:

@@ -4,20 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from datasites.datasite import Datasite
 from datasites.wire.identity import Identity
-from tests.support.review import Served, chromium, served
+from tests.support.review import Served, served
 from tests.support.submissions import deliver, hospital, manifest
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = chromium(playwright)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
