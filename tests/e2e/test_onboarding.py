@@ -119,6 +119,7 @@ def test_from_an_invitation_to_a_study_and_on_with_a_new_certificate(
         finally:
             agent.terminate()
             agent.wait(PATIENCE)
+            print((tmp_path / "north.log").read_text())
     for path in (*home.rglob("*"), *ada_home.rglob("*")):
         if path.is_file():
             content = path.read_bytes()
