@@ -301,11 +301,9 @@ class Datasite:
     @cached_property
     def _client(self) -> Any:
         # Syft takes a second to import, so only what needs the store does
-        from datasites.agent.recovery import finish_interrupted_sync
-        from datasites.wire.login import login
+        from datasites.agent.recovery import open_client
 
-        finish_interrupted_sync(self.home, self.settings.email)  # what an earlier command, or the agent, left half-done
-        return login(self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options)
+        return open_client(self.home, self.settings)
 
     @property
     def _connection(self) -> Any:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from datasites.agent.recovery import Sent, finish_interrupted_sync
+from datasites.agent.recovery import Sent, finish_interrupted_sync, open_client
 from datasites.agent.session import StudySession
 from datasites.agent.trouble import PASSING, Trouble
 from datasites.agent.workbench import Workbench
@@ -27,7 +27,7 @@ from datasites.state import State, now
 from datasites.wire.connection.directory import published_document
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.login import connection_of, login
+from datasites.wire.login import connection_of
 from datasites.wire.quiet import quiet
 from policies.errors import Refused, WardroundError
 
@@ -82,8 +82,7 @@ class Agent:
 
     def _prepare(self) -> None:
         home, settings = self.home, self.settings
-        finish_interrupted_sync(home, settings.email)
-        self._client = login(settings.email, home, settings.store, "owner", settings.store_options)
+        self._client = open_client(home, settings)
         self._store = connection_of(self._client).store
         self._sent = Sent(home)
         self._state = State(home.state)
