@@ -115,7 +115,7 @@ def test_what_was_noted_and_may_not_have_been_sent_is_found_anew(stopped: tuple[
 
 
 def test_a_command_beside_the_agent_opens_the_tree_in_its_turn(stopped: tuple[World, wr.Submission]) -> None:
-    """Syft writes its list of known files as it opens: in the middle of another's sync it would undo what that noted."""
+    """Syft writes its list of known files as it opens: amid another's sync that undoes what it noted."""
     hospital = stopped[0].hospitals[0]
     known = hospital.home.syftbox / ".cache" / "owner_file_hashes.json"
     written = known.stat().st_mtime_ns
