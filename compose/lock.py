@@ -69,7 +69,7 @@ def locks() -> dict[str, dict[str, str]]:
 
 
 def hashed(packages: Mapping[str, str]) -> str:
-    """Requirements with the hashes of all files of these versions. Raises SystemExit where the index has not got one."""
+    """Requirements with the hashes of all files of these versions. Raises SystemExit where the index has none."""
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "requirements.in"
         plain.write_text(_lines(packages))
