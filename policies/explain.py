@@ -115,9 +115,10 @@ def _release(release: Release) -> list[str]:
 def _neighbours(neighbours: Sequence[str]) -> str:
     if not neighbours:
         return "No other hospital may read this hospital's model by itself."
-    return (
-        _allowed(neighbours, "Any hospital that a study names may", "Only these hospitals may")[:-1]
-        + ": read this hospital's model by itself, after each round of a study in which hospitals train without a centre."
+    return _allowed(
+        neighbours,
+        "Where hospitals train without a centre, any that the study names may read this hospital's model by itself",
+        "Where hospitals train without a centre, only these may read this hospital's model by itself, after each round",
     )
 
 

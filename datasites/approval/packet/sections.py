@@ -203,8 +203,8 @@ def _outputs(packet: Packet) -> Iterator[Block]:
             f"{duration(math.ceil(network.deadline))} a round. Compare the fingerprints with those hospitals over the "
             "telephone: one that is made up, or the researcher's own, reads what no other hospital should."
         )
-        rows = [(one, network.hospitals[one]) for one in them]
-        yield _table(("Is sent this hospital's model", "Fingerprint of its keys"), rows)
+        pinned = [(one, network.hospitals[one]) for one in them]
+        yield _table(("Is sent this hospital's model", "Fingerprint of its keys"), pinned)
         others = sorted(network.hospitals.keys() - {*them, packet.hospital})
         if others:
             yield Paragraph(f"In a mix with others it reaches, by way of those: {', '.join(islice(others, _ROWS))}.")
