@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ _BEGUN, _TRAINED = "begun.safetensors", "trained.safetensors"
 class Begun:
     """A round and the model that it begins with. heard: whose models are in it, besides the hospital's own.
 
+    after: the rounds that it has been through; less than number - 1 where the study was stopped.
     at: when, by this machine's clock. before: the same of the round before, if it was trained and sent; else 0.
     """
 
     number: int
     model: Arrays
+    after: int = 0
     heard: tuple[str, ...] = ()
     at: float = 0.0
     before: float = 0.0
@@ -70,13 +72,14 @@ class Diary:
             number = numbers[-1]
             header, model = self._read(self._path(number, _BEGUN), number, self._specs)
             times = float(header["at"]), float(header["before"])
-            self._begun = Begun(number, model, tuple(header["heard"]), *times)
+            self._begun = Begun(number, model, int(header["after"]), tuple(header["heard"]), *times)
         return self._begun
 
     def begin(self, begun: Begun) -> None:
         """Moves on; what the rounds before had left goes."""
-        begun = Begun(begun.number, begun.model, begun.heard, time.time(), begun.before)
-        header = {**self._header(begun.number), "heard": list(begun.heard), "at": begun.at, "before": begun.before}
+        begun = replace(begun, at=time.time())
+        told = {"after": begun.after, "heard": list(begun.heard), "at": begun.at, "before": begun.before}
+        header = {**self._header(begun.number), **told}
         write_atomically(self._path(begun.number, _BEGUN), pack(header, begun.model))
         self._begun = begun
         for number in self._numbers():

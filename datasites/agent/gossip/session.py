@@ -91,10 +91,10 @@ class GossipSession(StudySession):
         answered = self._state.answer(self.study, begun.number)
         if answered is None:
             return self._begin(begun, refused)
-        if refused is not None or begun.number == self._last:
-            self._waits_since = None
+        if begun.number == self._last or (refused is not None and answered.outcome != "released"):
+            self._waits_since = None  # it is over, or until the owner allows it again
             return False
-        return self._exchange(begun, answered)
+        return self._exchange(begun, answered, allowed=refused is None)
 
     # the researcher's orders
 
@@ -139,26 +139,22 @@ class GossipSession(StudySession):
         heard = _models(self._neighbours.models(newest)) if newest else {}
         if newest is None or not heard:
             return False
-        self._diary.begin(Begun(newest + 1, mean_arrays(heard), tuple(sorted(heard))))
+        self._diary.begin(Begun(newest + 1, mean_arrays(heard), newest, tuple(sorted(heard))))
         return True
 
     def _begin(self, begun: Begun, refused: Reason | None) -> bool:
         """Trains a round and stores what came of it, before anything of it leaves."""
         over = begun.number == self._last
         if not over and (self._diary.order("stop") or self._rounds_used()):
-            self._move(begun, self._last)
+            self._diary.begin(replace(begun, number=self._last))
             return True
         if not over and (number := self._caught_up(begun)) > begun.number:
-            self._move(begun, number)
+            self._diary.begin(replace(begun, number=number, after=number - 1))
             return True
         if over and refused is not None:
             return False  # a last report is made only once; it waits for the owner
         self._answer_begun(begun, due(self._bench.manifest, begun.number, over), over)
         return True
-
-    def _move(self, begun: Begun, number: int) -> None:
-        """Goes on with the same model in a later round."""
-        self._diary.begin(replace(begun, number=number))
 
     def _rounds_used(self) -> bool:
         """Whether the owner has approved no more than were trained."""
@@ -186,6 +182,7 @@ class GossipSession(StudySession):
             hospital=self._identity.email,
             number=begun.number,
             last=over,
+            after=begun.after,
             heard=begun.heard,
             reason=reason,
             fit=FitReport(num_examples=fitted.num_examples, metrics=fitted.metrics) if fitted else None,
@@ -231,11 +228,15 @@ class GossipSession(StudySession):
 
     # what follows
 
-    def _exchange(self, begun: Begun, answered: AnsweredRound) -> bool:
-        """Sends, and waits; whether the next round has begun. A hospital that trained nothing keeps its model."""
-        number, waits = begun.number, self._network.deadline
+    def _exchange(self, begun: Begun, answered: AnsweredRound, allowed: bool) -> bool:
+        """Sends, and waits; whether the next round has begun. A hospital that trained nothing keeps its model.
+
+        allowed: else nothing is sent or waited for; what the researcher is then told is why.
+        """
+        number, waits = begun.number, self._network.deadline if allowed else 0.0
         mine = self._diary.trained(number) if answered.outcome == "released" else None
-        self._neighbours.send(number, mine)
+        if allowed:
+            self._neighbours.send(number, mine)
         if self._waits_since is None:
             self._waits_since = time.monotonic()
         models = self._neighbours.models(number)
@@ -247,7 +248,7 @@ class GossipSession(StudySession):
         heard = _models(models) if mine is not None else {}
         model = self._mixed(number, mine, heard) if mine is not None else begun.model
         before = begun.at if mine is not None else 0.0
-        self._diary.begin(Begun(number + 1, model, tuple(sorted(heard)), before=before))
+        self._diary.begin(Begun(number + 1, model, number, tuple(sorted(heard)), before=before))
         self._waits_since = None
         return True
 

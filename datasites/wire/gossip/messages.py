@@ -71,7 +71,7 @@ class Report(Frozen):
     """What a hospital tells the researcher of round `number`; the last one, after all rounds, has one number more.
 
     With it comes, where it is due, the model that the round began with, which `evaluate` is of. heard: the neighbours
-    whose models are in it. reason: why the hospital trained nothing in this round.
+    whose models are in it. after: how many rounds of training it has been through, or stood by. reason: why the hospital trained nothing in this round.
     """
 
     kind: Literal["gossip-report"] = "gossip-report"
@@ -79,6 +79,7 @@ class Report(Frozen):
     hospital: Email
     number: RoundNumber
     last: bool
+    after: Annotated[int, Field(ge=0)]
     heard: Annotated[tuple[Email, ...], Field(strict=False, max_length=500)]
     reason: Reason | None = Field(default=None, strict=False)
     fit: FitReport | None = None
