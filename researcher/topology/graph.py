@@ -1,6 +1,6 @@
 """Who exchanges models with whom in a network without a centre, and how much each model counts.
 
-Weights: Metropolis-Hastings (see `datasites.wire.gossip.mixing`); see also Boyd, Diaconis and Xiao (2004), Fastest Mixing
+Weights: Metropolis-Hastings, see `datasites.wire.gossip.mixing`, and Boyd, Diaconis and Xiao (2004), Fastest Mixing
 Markov Chain on a Graph.
 Exponential graph: Ying et al. (2021), Exponential Graph is Provably Efficient for Decentralized Deep Training.
 """

@@ -71,7 +71,8 @@ class Report(Frozen):
     """What a hospital tells the researcher of round `number`; the last one, after all rounds, has one number more.
 
     With it comes, where it is due, the model that the round began with, which `evaluate` is of. heard: the neighbours
-    whose models are in it. after: how many rounds of training it has been through, or stood by. reason: why the hospital trained nothing in this round.
+    whose models are in it. after: how many rounds of training it has been through, or stood by. reason: why the
+    hospital trained nothing in this round.
     """
 
     kind: Literal["gossip-report"] = "gossip-report"
