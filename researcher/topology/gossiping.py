@@ -170,7 +170,8 @@ class Gossiping:
         after = f"{keys.rounds_up(study, min(latest, default=0))}/~"
         try:
             found = federation.store.versions(keys.all_rounds_up(study), after=after)
-            return any([self._read(key, tag) for key, tag in found if (key, tag) not in self._seen])
+            new = [self._read(key, tag) for key, tag in found if (key, tag) not in self._seen]
+            return any(new)
         except Unavailable:
             return False
 

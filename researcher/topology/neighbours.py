@@ -12,7 +12,7 @@ from datasites.wire.gossip.network import Network
 from policies.errors import InvalidInput
 from researcher.topology.graph import Exponential, Given, Graph, Ring
 
-_NAMED = {"ring": Ring, "exponential": Exponential}
+_NAMED: dict[str, type[Ring] | type[Exponential]] = {"ring": Ring, "exponential": Exponential}
 Drawn = str | Ring | Exponential | Given | Mapping[str, Iterable[str]] | Iterable[tuple[str, str]]
 
 
