@@ -137,6 +137,7 @@ class Diary:
             header, model = unpack(data, len(data))
         except (OSError, InvalidInput):
             raise Refused(f"What round {number} without a centre has left here is gone or changed.") from None
-        if self._header(number).items() - header.items() or array_problems(model, specs):
+        named = {name: header.get(name) for name in ("study", "round")}
+        if named != self._header(number) or array_problems(model, specs):
             raise Refused(f"What lies here of round {number} without a centre is not what the study keeps.")
         return header, model
