@@ -86,13 +86,16 @@ def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
     north, south, east = ward.hospitals
     submission = ward.researcher.submit(study, rehearse(study, ward.researcher.datasets("stays")[:1]))
     north.wait_for_submission(submission)
-    with pytest.raises(wr.Refused, match="does not let these read it: do@east.org, do@north.org"):
+    with pytest.raises(wr.Refused, match=r"does not let these read it: do@east\.org, do@north\.org"):
         north.datasite.approve(submission.manifest.job_name)  # a policy that says nothing of neighbours
     let_neighbours_read(ward, tmp_path)
     for hospital in ward.hospitals:
         hospital.approve(submission)
     packet = north.datasite.packet(submission.manifest.job_name)
-    assert "until round 3, this hospital's model would be sent by itself to 1 other hospital (do@south.org)" in packet.summary
+    assert (
+        "until round 3, this hospital's model would be sent by itself to 1 other hospital (do@south.org)"
+        in packet.summary
+    )
     assert south.datasite.fingerprint in packet.html()
     submission.wait(timeout=PATIENCE)
     with pytest.raises(wr.InvalidInput, match=r"Use Gossiping\(submission\)"):

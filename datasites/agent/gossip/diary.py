@@ -31,7 +31,8 @@ class Begun:
     """A round and the model that it begins with. heard: whose models are in it, besides the hospital's own.
 
     after: the rounds that it has been through; less than number - 1 where the study was stopped.
-    at: when, by this machine's clock. before: the same of the round before, if it was trained and sent; else 0.
+    at: when, by this machine's clock. before: the same of the round before; 0 where there was none,
+    or the hospital had left the others.
     """
 
     number: int

@@ -33,7 +33,7 @@ from datasites.wire.gossip.mixing import mean_arrays, mixed_arrays
 from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
-from datasites.wire.reasons import Reason
+from datasites.wire.reasons import FINAL, Reason
 from datasites.wire.rounds import EvaluateReport, FitReport, RoundRequest, request_digest
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
@@ -148,7 +148,7 @@ class GossipSession(StudySession):
         if not over and (self._diary.order("stop") or self._rounds_used()):
             self._diary.begin(replace(begun, number=self._last))
             return True
-        if not over and (number := self._caught_up(begun)) > begun.number:
+        if not over and refused is None and (number := self._caught_up(begun)) > begun.number:
             self._diary.begin(replace(begun, number=number, after=number - 1))
             return True
         if over and refused is not None:
@@ -247,7 +247,8 @@ class GossipSession(StudySession):
             log.info("study %s round %d goes on without %s", self.study[:12], number, ", ".join(missing))
         heard = _models(models) if mine is not None else {}
         model = self._mixed(number, mine, heard) if mine is not None else begun.model
-        before = begun.at if mine is not None else 0.0
+        # neighbours did not wait for one that had left
+        before = 0.0 if answered.outcome in FINAL or not allowed else begun.at
         self._diary.begin(Begun(number + 1, model, number, tuple(sorted(heard)), before=before))
         self._waits_since = None
         return True
