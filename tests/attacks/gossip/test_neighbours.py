@@ -15,7 +15,7 @@ from datasites.agent.gossip.session import GossipSession
 from datasites.audit.entry import Kind
 from datasites.wire import keys
 from datasites.wire.arrays import Arrays
-from datasites.wire.gossip.messages import Model, Order, Presence, decode_model, encode, most_bytes
+from datasites.wire.gossip.messages import Model, Order, Presence, decode_model, decode_presence, encode, most_bytes
 from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.manifest import ArraySpec, OutputContract
@@ -291,9 +291,10 @@ def test_a_policy_that_no_longer_lets_neighbours_read_it_stops_it_at_once(here: 
         pass
     last = here.ward.state.answers(here.study)[-1]
     assert (last.number, last.outcome) == (number + 1, "policy")
-    assert here.sent_to(HONEST, number + 1) is None
+    assert here.sent_to(HONEST, number + 1) is None  # nor anything else of it
     raw = here.store.get(keys.gossip_presence(here.study, EMAIL, HONEST))
-    assert b'"present":false' in here.people[HONEST].open(here.me.public, raw or b"").replace(b"\\", b"")
+    assert not decode_presence(here.people[HONEST].open(here.me.public, raw or b"")).present
+    here.ward.policy(ALLOWED)
 
 
 def test_a_start_that_is_not_the_researchers_starts_nothing(tmp_path: Path) -> None:
