@@ -48,9 +48,7 @@ def mixed_arrays(own: Arrays, heard: Mapping[str, Arrays], weights: Mapping[str,
         mix = mixed(
             np.asarray(array, np.float64), {h: np.asarray(m[name], np.float64) for h, m in heard.items()}, weights
         )
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # told below; a hostile whole number is no worse than another
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
             out[name] = np.asarray(mix if array.dtype.kind == "f" else np.rint(mix)).astype(array.dtype)
     if wild := [name for name, array in out.items() if not all_finite(array)]:
         raise InvalidInput(f"The mix of models is too large to be a number in {', '.join(wild)}.")

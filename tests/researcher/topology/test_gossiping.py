@@ -35,7 +35,7 @@ def test_the_manifest_names_the_links_of_every_graph() -> None:
     assert links("ring") == links(wr.Ring()) == ring
     assert links("exponential") == ring | {"east-south", "north-west"}
     chain = {"east-west", "north-west", "north-south"}
-    assert links([("west", "east"), ("do@west.org", "north"), ("south", "north")][::2] + [("north", "west")]) == chain
+    assert links([("west", "east"), ("south", "north"), ("north", "west")]) == chain
     assert links({"west": ["east", "north"], "south": ["north"]}) == chain
 
 
