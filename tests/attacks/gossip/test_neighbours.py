@@ -48,11 +48,13 @@ THEIRS = {"w": np.full(4, 30, np.float32)}
 class Neighbourhood:
     """One real hospital, in the middle of three of which there are the keys and the boxes alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, policy: str = ALLOWED, contract: OutputContract = CONTRACT, rounds: int = 1000
+    ) -> None:
         names = (HONEST, HOSTILE, SILENT, "eve@evil.org")
         self.people = {n: Identity.create(n, folder / f"{n}.json") for n in names}
         self.eve = self.people["eve@evil.org"]
-        self.ward = Ward(folder / "ward", ALLOWED, code=CODE, contract=CONTRACT, gossip=self._network)
+        self.ward = Ward(folder / "ward", policy, rounds, CODE, contract, gossip=self._network)
         self.me = Identity.load(EMAIL, self.ward.home.keys)
         self.store = Store(f"file://{folder}/store")
         self.study = self.ward.manifest.digest
@@ -308,4 +310,30 @@ def test_a_start_that_is_not_the_researchers_starts_nothing(tmp_path: Path) -> N
     here.order()
     here.session._look()
     assert here.session._diary.begun() is not None
+    here.ward.close()
+
+
+def test_a_round_is_charged_once_whoever_is_sent_it_and_noise_covers_what_neighbours_get(tmp_path: Path) -> None:
+    covered = f"{ALLOWED}gate_noise = 30\n[budget]\nepsilon_per_study = 99\nepsilon_total = 99\ndelta = 1e-6\n"
+    here = Neighbourhood(tmp_path, covered, CONTRACT.model_copy(update={"fit_metrics": ()}), rounds=3)
+    here.order()
+    for who in (HONEST, HOSTILE):
+        here.appear(who)
+    for number in (1, 2):
+        assert here.trained() == number
+        sent = [here.sent_to(who, number) for who in (HONEST, HOSTILE)]
+        told = [
+            decode_model(here.people[who].open(here.me.public, raw or b""), 10**6)[1]["w"]
+            for who, raw in zip((HONEST, HOSTILE), sent, strict=True)
+        ]
+        np.testing.assert_array_equal(*told)  # one draw of noise: two would average out
+        begun = here.session._diary.begun()
+        assert begun
+        assert np.abs(told[0] - own(begun, number)).max() > 1  # of 300
+        here.restart()
+        here.session._look()
+        assert here.sent_to(HONEST, number) == sent[0]
+        here.over()
+    steps = [row.step for row in here.ward.state.ledger.rows()]
+    assert steps == ["reserved", "committed"] * 2
     here.ward.close()
