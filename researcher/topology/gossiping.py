@@ -122,7 +122,7 @@ class Gossiping:
 
     def _start(self) -> None:
         """Tells those to begin that have approved, and were not told yet. Looks for them now and then."""
-        if time.monotonic() - self._looked < _APPROVALS_SECONDS:
+        if self._started >= self._network.hospitals.keys() or time.monotonic() - self._looked < _APPROVALS_SECONDS:
             return
         try:
             approved = [h for h in self.submission.participants() if h in self._network.hospitals]

@@ -110,12 +110,18 @@ class NeighbourPost:
     def look(self, number: int) -> None:
         """Looks what neighbours have put into their boxes, from this round on."""
         for neighbour in self.neighbours:
-            box = keys.gossip(self._study, neighbour, self._me)
-            after = keys.gossip_model(self._study, neighbour, self._me, max(number - 1, 0))
-            self._there[neighbour] = {keys.last(key): tag for key, tag in self._store.versions(box, after=after)}
+            self._list(neighbour, number)
+            before = self._presence.get(neighbour)
             self._read_presence(neighbour)
+            if self._presence.get(neighbour) != before:
+                self._list(neighbour, number)  # what it sent before it said this
         for old in [key for key in self._models if key[1] < number]:
             del self._models[old]
+
+    def _list(self, neighbour: str, number: int) -> None:
+        box = keys.gossip(self._study, neighbour, self._me)
+        after = keys.gossip_model(self._study, neighbour, self._me, max(number - 1, 0))
+        self._there[neighbour] = {keys.last(key): tag for key, tag in self._store.versions(box, after=after)}
 
     def present(self, neighbour: str) -> bool | None:
         """Whether it takes part, as it says itself; None where it has said nothing."""

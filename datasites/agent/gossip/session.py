@@ -81,8 +81,9 @@ class GossipSession(StudySession):
             return True
         refused = self.admission.refusal()
         started, begun = self._diary.order("start") is not None, self._diary.begun()
+        ended = self._diary.order("stop") is not None or (begun is not None and begun.number == self._last)
         if started or refused is None:
-            self._neighbours.tell(present=refused is None and self._diary.order("stop") is None)
+            self._neighbours.tell(present=refused is None and not ended)
         if not started:
             return False
         self._neighbours.look(begun.number if begun else 1)
@@ -207,6 +208,8 @@ class GossipSession(StudySession):
         )
         self._kept.commit(row, worked.left)
         self._post(row)
+        if over:
+            self._kept.end()
         self._answered = time.monotonic()
         self._waits_since = None
 
