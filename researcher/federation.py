@@ -212,7 +212,7 @@ class Federation:
         if rehearsal.fingerprint != study.fingerprint(datasets[0].dictionary):
             raise InvalidInput("The study or the dataset has changed since its rehearsal.", "Rehearse it again.")
         manifest = study.manifest(self.email, datasets[0].dictionary, rehearsal.contract, rehearsal.report)
-        manifest = self._secured(manifest, study, datasets)
+        manifest = self._networked(self._secured(manifest, study, datasets), study, datasets)
         manifest = as_first_rehearsed(self.home.path / "studies", manifest)
         submission = Submission.create(self, manifest, study.files(), rehearsal.initial)
         submission.send([d.hospital for d in datasets])
@@ -227,6 +227,18 @@ class Federation:
         terms = {"hospitals": hospitals, **(asked if isinstance(asked, Mapping) else {})}
         try:
             return Manifest.model_validate({**manifest.model_dump(mode="json"), "secure_aggregation": terms})
+        except ValidationError as error:
+            raise unusable(error) from None
+
+    def _networked(self, manifest: Manifest, study: AnyStudy, datasets: list[Dataset]) -> Manifest:
+        """Names the hospitals that train without a centre, and their neighbours, where the study asks for that."""
+        neighbours = None if isinstance(study, PrivateStatistics) else study.gossip
+        if neighbours is None:
+            return manifest
+        hospitals = {d.hospital: self.peers.require(d.hospital).fingerprint for d in datasets}
+        network = neighbours.network(hospitals, self.label).model_dump(mode="json")
+        try:
+            return Manifest.model_validate({**manifest.model_dump(mode="json"), "gossip": network})
         except ValidationError as error:
             raise unusable(error) from None
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from torch import nn
@@ -23,6 +24,9 @@ from policies.privacy.plan import Plan
 from policies.privacy.presets import in_percent
 from researcher import privacy
 from researcher.tracing import initial_parameters, trace
+
+if TYPE_CHECKING:
+    from researcher.topology.neighbours import Neighbours
 
 _EVALUATION_SHARE = 0.3  # of a target epsilon, for evaluations alone; together they add up to less than the sum
 _BINS, _LOGITS = 32, 3.0  # of the score histogram: evenly from 3 below to 3 above the target's public prior, in logits
@@ -65,6 +69,7 @@ class PrivateStudy:
     rate. Hospitals are weighted by their size without anybody counting: all divide by this same number.
     encounters: the most of one patient in a step. clip: bound of a patient's gradient.
     compression, state_compression: as of a `Study`, but without feedback: the private tier keeps nothing.
+    gossip: as of a `Study`; each hospital's ledger is charged as in `Rounds`.
     evaluations: how often each hospital tests the model on its test patients, at a price: 1 is enough for the last
     state, rounds + 1 for every one, 0 for none. edges: of the score histogram, public.
     """
@@ -93,6 +98,7 @@ class PrivateStudy:
     home: Path | None = None
     compression: str = ""
     state_compression: str = ""
+    gossip: Neighbours | None = None
     _trainings: dict[str, Training] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

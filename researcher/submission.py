@@ -140,8 +140,11 @@ class Submission:
         return self.federation.label(hospital)
 
     def exchange(self) -> Exchange:
-        """The way to the hospitals, one by one. Raises InvalidInput where they show only their sum."""
+        """The way to the hospitals, one by one. Raises InvalidInput where they show only their sum, or train without a
+        centre."""
         refuse_single(self.manifest)
+        if self.manifest.gossip is not None:
+            raise InvalidInput("This study's hospitals train without a centre.", "Use Gossiping(submission).run().")
         return StoreExchange(self.manifest, self.federation.identity, self.federation.peers, self.federation.store)
 
     def status(self) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from datasites.agent.gossip.session import GossipSession
 from datasites.agent.recovery import Sent, finish_interrupted_sync, open_client
 from datasites.agent.session import StudySession
 from datasites.agent.trouble import PASSING, Trouble
@@ -238,7 +239,9 @@ class Agent:
             self._told.add(study)
             return
         bench = Workbench(self.home, manifest, self.settings.limits, self.settings.worker_idle_seconds)
-        session = StudySession(self._identity, researcher, self._store, self._state, bench, self.settings.poll_seconds)
+        told = self._identity, researcher, self._store, self._state, bench, self.settings.poll_seconds
+        network = manifest.gossip
+        session = GossipSession(*told, network, self._keys_of) if network else StudySession(*told)
         self._sessions[study] = session
         session.start()
         log.info("study %s is open for rounds", manifest.job_name)

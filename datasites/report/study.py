@@ -175,6 +175,7 @@ def _asked(record: Record) -> Iterator[Block]:
             ("Rounds asked for", f"{m.rounds:,}, each of at most {duration(m.seconds_per_round)}"),
             ("Could leave, at most", f"{total_bytes(m):,} bytes in all, {m.max_bytes:,} in a round"),
             ("Summed with other hospitals", _summed(m)),
+            ("Sent to other hospitals", _shared(m, record.hospital.email)),
             ("Repetition", f"number {m.repetition:,} of study {m.first[:12]}" if m.repetition > 1 else "none"),
         ]
     )
@@ -190,6 +191,12 @@ def _summed(m: Manifest) -> str:
     if terms is None:
         return "no: the researcher reads this hospital's own results"
     return f"yes: only the sum over at least {terms.threshold} of {len(terms.hospitals)} hospitals can be read"
+
+
+def _shared(m: Manifest, hospital: str) -> str:
+    if m.gossip is None:
+        return "no: nothing leaves but to the researcher"
+    return f"yes: its model after each round, by itself, to {', '.join(m.gossip.neighbours(hospital)) or 'none'}"
 
 
 def _data(record: Record) -> Iterator[Block]:

@@ -38,6 +38,7 @@ from researcher.study import Study
 if TYPE_CHECKING:
     from researcher.result import Result
     from researcher.strategies import Strategy
+    from researcher.topology.neighbours import Neighbours
 
 MOST_HOSPITALS = 200
 _DOMAIN = "simulation.example"
@@ -93,6 +94,11 @@ class Simulation:
             raise InvalidInput(f"The hospitals' dictionaries of {study.dataset!r} differ.", "Simulate fewer hospitals.")
         twins = {_plain(dataset.hospital): dataset.twin for dataset in datasets}
         return cls(study, twins, datasets[0].dictionary, seed, processes)
+
+    @property
+    def gossip(self) -> Neighbours | None:
+        """How the study's hospitals would train without a centre."""
+        return self._study.gossip
 
     def __enter__(self) -> Self:
         with ExitStack() as ending:
@@ -172,8 +178,15 @@ def simulate(
     seed: int = 0,
     processes: int | None = None,
 ) -> Result:
-    """The result of `Rounds` over hospitals with these tables, every one taking part; see `Simulation` for more."""
+    """The result of `Rounds` over hospitals with these tables, every one taking part; see `Simulation` for more. Of a
+    study without a centre, that of `Gossiping`, for all its rounds."""
     with Simulation(study, tables, dictionary, seed, processes) as simulation:
+        if study.gossip is not None:
+            if strategy is not None or rounds is not None:
+                raise InvalidInput("A study without a centre has no strategy, and runs all its rounds.")
+            from researcher.topology.gossiping import Gossiping  # which knows of simulations
+
+            return Gossiping(simulation).run()
         return Rounds(simulation, strategy).run(rounds)
 
 

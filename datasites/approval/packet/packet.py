@@ -44,6 +44,11 @@ class Packet:
         return self.submission.manifest
 
     @property
+    def hospital(self) -> str:
+        """The address of the hospital that is asked."""
+        return str(self.submission.job.datasite_owner_email)
+
+    @property
     def digest(self) -> str:
         return self.submission.digest
 
