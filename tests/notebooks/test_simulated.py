@@ -1,0 +1,20 @@
+"""Notebooks that simulate their hospitals, executed from top to bottom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.notebooks import executed, outputs, shown
+
+
+@pytest.mark.slow
+def test_personal_models_where_hospitals_differ(tmp_path: Path) -> None:
+    notebook = executed("personal.ipynb", tmp_path)
+    saw, pages = shown(notebook), " ".join(outputs(notebook, "text/html"))
+    kinds = {"aspen": "1", "birch": "1", "cedar": "1", "dogwood": "2", "elm": "2", "fir": "2"}
+    assert eval(next(text for text in outputs(notebook, "text/plain") if "'aspen'" in text)) == kinds  # noqa: S307
+    assert "A model for each cluster is better" in pages
+    assert all(method in saw for method in ("alone", "global", "fine-tuned", "Per-FedAvg", "two models"))
+    assert len(outputs(notebook, "image/png")) == 1
