@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,4 +18,15 @@ def test_personal_models_where_hospitals_differ(tmp_path: Path) -> None:
     assert eval(next(text for text in outputs(notebook, "text/plain") if "'aspen'" in text)) == kinds  # noqa: S307
     assert "A model for each cluster is better" in pages
     assert all(method in saw for method in ("alone", "global", "fine-tuned", "Per-FedAvg", "two models"))
+    assert len(outputs(notebook, "image/png")) == 1
+
+
+@pytest.mark.slow
+def test_the_same_study_along_different_ways(tmp_path: Path) -> None:
+    notebook = executed("topologies.ipynb", tmp_path)
+    saw = shown(notebook)
+    apart = re.search(r"Furthest apart, of 43 numbers: (\S+)", saw)
+    assert apart
+    assert float(apart[1]) < 1e-12
+    assert "Ring(): each mix is of 3 models" in saw
     assert len(outputs(notebook, "image/png")) == 1
