@@ -30,3 +30,15 @@ def test_the_same_study_along_different_ways(tmp_path: Path) -> None:
     assert float(apart[1]) < 1e-12
     assert "Ring(): each mix is of 3 models" in saw
     assert len(outputs(notebook, "image/png")) == 1
+
+
+@pytest.mark.slow
+def test_only_the_sum(tmp_path: Path) -> None:
+    notebook = executed("secure_aggregation.ipynb", tmp_path)
+    saw = shown(notebook)
+    found = re.search(r"Correlation of message and model: (\S+);", saw)
+    assert found
+    assert abs(float(found[1])) < 0.75  # 42 numbers: by chance once in a hundred million
+    assert "the average is exact to 1e-10" in saw
+    assert "A step of the secure sum was asked for twice" in saw
+    assert len(outputs(notebook, "image/png")) == 1
