@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,17 @@ def test_only_the_sum(tmp_path: Path) -> None:
     assert "the average is exact to 1e-10" in saw
     assert "A step of the secure sum was asked for twice" in saw
     assert len(outputs(notebook, "image/png")) == 1
+
+
+@pytest.mark.slow
+def test_a_first_study_from_elsewhere(tmp_path: Path) -> None:
+    notebook = executed("first_study_elsewhere.ipynb", tmp_path)
+    saw = shown(notebook)
+    found = re.search(r"federated (\S+), pooled (\S+)\n", saw)
+    assert found
+    assert float(found[1]) > 0.65
+    assert "class FlowerClient(NumPyClient):" in saw
+    without = "Flower is not installed here, so this cell does nothing: pip install 'wardround[flower]'"
+    assert (without in saw) == (find_spec("flwr") is None)
+    results = [page for page in outputs(notebook, "text/html") if "mean_loss" in page]
+    assert len(results) == (2 if find_spec("flwr") is None else 3)
