@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -60,6 +61,17 @@ def test_a_private_study(running_demo: Path) -> None:
     assert "No code of theirs runs" in saw
     assert "AUC 0." in saw
     assert saw.count("committed") == 4  # three rounds and an evaluation were paid for
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_operators_tour(running_demo: Path) -> None:
+    saw = shown(executed("operator.ipynb", running_demo))
+    for told in ("system call filter", "agent serving", "wardround_agent_serving 1.0", "Everything fits."):
+        assert told in saw
+    assert re.search(r"WRONG.*This log cannot be trusted as it stands.*exit code 1\n", saw, re.DOTALL)
+    assert "checks held. Open report.html." in saw
+    assert "Error" not in saw
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.ipynb")))

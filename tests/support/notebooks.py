@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def outputs(notebook: nbformat.NotebookNode, form: str) -> list[str]:
 
 
 def shown(notebook: nbformat.NotebookNode) -> str:
-    """All of it as plain text."""
+    """All of it as plain text, without colours. What a command prints comes in pieces of any size."""
     found = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return "\n".join(str(output.get("data", {}).get("text/plain", output.get("text", ""))) for output in found)
+    texts = [o.get("text") or str(o.get("data", {}).get("text/plain", "")) + "\n" for o in found]
+    return re.sub(r"\x1b\[[\d;]*m", "", "".join(texts))
