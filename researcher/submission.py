@@ -191,10 +191,9 @@ class Submission:
                 time.sleep(0.3)
 
     def __repr__(self) -> str:
-        said = {self.label(hospital): decision.verdict for hospital, decision in self.decisions().items()}
-        told = ", ".join(
-            f"{said.get(self.label(email), 'waiting')} at {self.label(email)}" for email in self.federation.emails
-        )
+        said = dict.fromkeys(self.federation.emails, "waiting")
+        said |= {hospital: decision.verdict for hospital, decision in self.decisions().items()}
+        told = ", ".join(f"{verdict} at {self.label(hospital)}" for hospital, verdict in said.items())
         return f"<Submission: {self.manifest.job_name}; digest {self.digest[:12]}; {told}>"
 
     def _repr_html_(self) -> str:
