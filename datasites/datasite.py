@@ -114,7 +114,7 @@ class Datasite(Shown):
             "agent": "serving" if alive(self.home.heartbeat) else "not running",
             "trouble": trouble(self.home.heartbeat),
             "tables": ", ".join(Registry(self.home.datasets).names()),
-            "decided": ", ".join(f"{count} {verdict}" for verdict, count in decided.items()),
+            "decided": ", ".join(f"{count} {verdict}" for verdict, count in sorted(decided.items())),
         }
 
     def _repr_html_(self) -> str:

@@ -63,7 +63,8 @@ class Described:
 
     def _repr_html_(self) -> str:
         settings = asdict(self)  # type: ignore[call-overload]  # a dataclass, as every strategy is
-        return heading(type(self).__name__, (type(self).__doc__ or "").partition("\n\n")[0]) + facts(settings)
+        said = " ".join((type(self).__doc__ or "").partition("\n\n")[0].split())
+        return heading(type(self).__name__, said) + facts(settings)
 
 
 def identity(strategy: Strategy) -> dict[str, Any]:
