@@ -42,6 +42,7 @@ from policies.policy import Policy
 from policies.privacy.cache import NumberCache
 
 if TYPE_CHECKING:
+    from datasites.buttons import Buttons
     from datasites.ledger.view import TableBudget
 
 
@@ -261,6 +262,17 @@ class Datasite(Shown):
     def revoke(self, study: str, *, reason: str) -> Decision:
         """Takes back an approval: a running round is stopped, and no further one starts."""
         return self.office.revoke(study, reason=reason, by=_person()).decision
+
+    def buttons(self, study: str) -> Buttons:
+        """To approve, narrow, deny or revoke a study by clicking, in a notebook. Each asks once more before anything is
+        decided. Raises Unavailable where ipywidgets is not installed."""
+        try:
+            from datasites.buttons import Buttons
+        except ModuleNotFoundError as missing:
+            if missing.name != "ipywidgets":
+                raise
+            raise Unavailable("Buttons need ipywidgets.", "pip install 'wardround[notebooks]'") from None
+        return Buttons(self, study)
 
     # what stays here
 
