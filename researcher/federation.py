@@ -19,6 +19,7 @@ from datasites.wire.manifest import Manifest
 from datasites.wire.noted import finish_interrupted_fetch
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
+from datasites.wire.shown import Shown, heading, star, table
 from datasites.wire.store import Store
 from datasites.wire.store_options import beside
 from policies.errors import InvalidInput, Unavailable
@@ -85,7 +86,7 @@ def _hospitals(content: dict[str, Any], path: Path) -> list[Hospital]:
         ) from None
 
 
-class Federation:
+class Federation(Shown):
     """Made by `connect`. Everything that reaches a hospital goes through Syft, signed and encrypted."""
 
     def __init__(
@@ -134,6 +135,10 @@ class Federation:
     def hospitals(self) -> pd.DataFrame:
         """One row per hospital: whether it has accepted this researcher, its fingerprint and its datasets."""
         self.sync()
+        return self._known()
+
+    def _known(self) -> pd.DataFrame:
+        """As last synced."""
         shown: dict[str, list[str]] = {}
         for dataset in self._read_datasets():
             shown.setdefault(dataset.hospital, []).append(dataset.name)
@@ -150,6 +155,21 @@ class Federation:
                 }
             )
         return pd.DataFrame(rows)
+
+    def _facts(self) -> dict[str, object]:
+        known = self._known()
+        accepted = f"{known['accepted'].sum()} of {len(known)} hospitals"
+        return {"name": self.name, "you": self.email, "your fingerprint": self.fingerprint, "accepted by": accepted}
+
+    def _repr_html_(self) -> str:
+        known = self._known()
+        rows = [
+            (one.hospital, "yes" if one.accepted else "not yet", one.datasets, one.fingerprint)
+            for one in known.itertuples()
+        ]
+        drawn = star(self.email, dict(zip(known["hospital"], known["accepted"], strict=True)))
+        listed = table(["hospital", "has accepted you", "datasets", "fingerprint"], rows)
+        return heading(f"Federation {self.name}", f"your fingerprint {self.fingerprint}") + drawn + listed
 
     def wait_for_hospitals(self, timeout: float = 600) -> None:
         """Waits until every hospital has accepted this researcher. Raises Unavailable, naming those that have not."""

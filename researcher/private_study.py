@@ -16,6 +16,7 @@ from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
 from datasites.wire.preparation import CategoryInput, NumberInput, Preparation, Target, standard_input
+from datasites.wire.shown import Shown, paragraph
 from datasites.wire.training import Evaluation, Optimizer, Training
 from policies.errors import InvalidInput
 from policies.privacy.accounting import epsilon as epsilon_of
@@ -53,9 +54,17 @@ class Cost:
             "patient is in the table."
         )
 
+    def _repr_html_(self) -> str:
+        return paragraph(str(self))
 
-@dataclass(frozen=True)
-class PrivateStudy:
+
+def _guarantee(epsilon: float | None, noise: float | None, delta: float) -> dict[str, object]:
+    """What was asked for: one of both."""
+    return {"epsilon": f"{epsilon:g} at delta {delta:g}" if epsilon else "", "noise multiplier": noise}
+
+
+@dataclass(frozen=True, repr=False)
+class PrivateStudy(Shown):
     """A study to be rehearsed, submitted and run as a `Study` is.
 
     model: any module of one input [rows, features] and one output a row; a logit where the target is yes or no. It is
@@ -106,6 +115,19 @@ class PrivateStudy:
             raise InvalidInput("Give either an epsilon or a noise multiplier.", "A moderate epsilon is 3.")
         if self.epsilon is None and self.evaluations and self.evaluation_noise is None:
             raise InvalidInput("Evaluations need noise too.", "Give evaluation_noise, or evaluations=0.")
+
+    def _facts(self) -> dict[str, object]:
+        given = self.target if isinstance(self.target, str) else self.target.column
+        return {
+            "name": self.name,
+            "purpose": self.purpose,
+            "dataset": self.dataset,
+            "model": f"{type(self.model).__name__} of {sum(p.numel() for p in self.model.parameters()):,} numbers",
+            "inputs": ", ".join(name if isinstance(name, str) else name.column for name in self.inputs),
+            "target": given,
+            "rounds": f"{self.rounds:,} of {self.steps:,} steps, each with {self.sampling_rate:.3g} of the patients",
+            **_guarantee(self.epsilon, self.noise_multiplier, self.delta),
+        }
 
     def training(self, dictionary: Dictionary) -> Training:
         """What hospitals are asked to do. Raises InvalidInput naming everything that cannot be used."""

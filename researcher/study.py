@@ -13,6 +13,7 @@ from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.limits import SUBMISSION_FILE_BYTES, SUBMISSION_FILES
 from datasites.wire.manifest import ENTRY, Manifest, OutputContract, RehearsalReport, describe_files
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 _IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".venv", ".DS_Store"}
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Shown):
     """A study to be rehearsed, submitted and run.
 
     code: a folder with a `study.py` that defines `initialize(config)`, `fit(parameters, table, config)` and
@@ -53,6 +54,21 @@ class Study:
     state_compression: str = ""
     secure_aggregation: bool | Mapping[str, float] = False
     gossip: Neighbours | None = None
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "purpose": self.purpose,
+            "code": self.code,
+            "dataset": self.dataset,
+            "columns": "all" if self.columns is None else ", ".join(self.columns),
+            "rounds": self.rounds,
+            "config": ", ".join(f"{name}={value}" for name, value in self.config.items()),
+            "compression": self.compression,
+            "compression of the state": self.state_compression,
+            "secure aggregation": "only the sum is seen" if self.secure_aggregation else "",
+            "repetition": self.repetition if self.repetition > 1 else None,
+        }
 
     def files(self) -> dict[str, bytes]:
         """The code's bytes by path. Raises InvalidInput for what a data owner could not read."""

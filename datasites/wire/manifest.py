@@ -21,6 +21,7 @@ from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.marginals import Marginals
 from datasites.wire.secagg.terms import SecureAggregation
+from datasites.wire.shown import facts, heading
 from datasites.wire.statistics import STATISTICS, Statistics
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
@@ -222,6 +223,24 @@ class Manifest(Frozen):
     state_compression: str = ""
     secure_aggregation: SecureAggregation | None = None
     gossip: Network | None = None
+
+    def __repr__(self) -> str:
+        return f"<Manifest: {self.job_name}; {self.tier} tier; of {self.researcher}; digest {self.digest[:12]}>"
+
+    def _repr_html_(self) -> str:
+        told = {
+            "purpose": self.purpose,
+            "researcher": self.researcher,
+            "dataset": self.dataset,
+            "tier": self.tier,
+            "columns": ", ".join(self.columns),
+            "files": ", ".join(self.files),
+            "rounds": self.rounds,
+            "config": ", ".join(f"{name}={value}" for name, value in self.config.items()),
+            "leaves in a round, at most": f"{self.max_bytes:,} bytes",
+            "digest": self.digest,
+        }
+        return heading(self.job_name) + facts(told)
 
     @model_validator(mode="after")
     def _of_its_tier(self) -> Self:

@@ -24,10 +24,12 @@ from datasites.runner.replies import decode_result
 from datasites.wire.arrays import Arrays
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
 from researcher.journal import Journal
+from researcher.participation import stage_of
 from researcher.rehearsal import contract_of, tail
 from researcher.rounds import Rounds
 from researcher.simulation.crew import Crew
@@ -46,7 +48,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SECRET = b"nobody to hide in a simulation"
 
 
-class Simulation:
+class Simulation(Shown):
     """A study as it will be once all hospitals have approved it; `Rounds` and `AsyncRounds` take it as they take a
     `Submission`. Use it in a `with` block.
 
@@ -118,6 +120,14 @@ class Simulation:
         initial = decode_result("initialize", self._crew.initialize()).parameters
         self.journal = Journal(Path(tempfile.mkdtemp(dir=self.journal.folder.parent)))
         self.journal.start(initial)
+
+    def _facts(self) -> dict[str, object]:
+        open_ = hasattr(self, "journal")
+        return {
+            **(stage_of(self) if open_ else {"study": self._study.name, "rounds": "not begun: use it in a with block"}),
+            "hospitals": ", ".join(map(self.label, self._views)),
+            "seed": str(self._seed),
+        }
 
     def participants(self) -> list[str]:
         """All hospitals that have joined."""

@@ -32,7 +32,7 @@ from researcher.topology.graph import Given, Graph, Ring, check_whole
 from researcher.topology.names import all_named, named, no_controls
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GossipResult(Result):
     """`parameters` is the mean of all models, which in a network without a centre nobody would have; `models` are the
     hospitals' own, by short name. Evaluations are of each hospital's own model, so `federated_auc` is over all test
@@ -129,6 +129,9 @@ class Gossip(Rounds):
         layout, label = Layout(checkpoint.parameters), self.submission.label
         models = {label(hospital): layout.arrays(vector) for hospital, vector in checkpoint.memory.items()}
         return GossipResult(**{f.name: getattr(plain, f.name) for f in fields(Result)}, models=models)
+
+    def _facts(self) -> dict[str, object]:
+        return {**super()._facts(), "graph": self._graph}
 
     def _gather(self, fit: bool) -> None:
         super()._gather(fit)

@@ -65,6 +65,9 @@ class Given:
         names = sorted(self.names)
         check_whole(names, self.links(names))
 
+    def __repr__(self) -> str:
+        return f"{len(self.names)} hospitals with {len(self._pairs)} links"
+
     def links(self, hospitals: Sequence[str]) -> Links:
         linked = [[frozenset((one, other)) in self._pairs for other in hospitals] for one in hospitals]
         return np.asarray(linked, np.bool_).reshape(len(hospitals), len(hospitals))
