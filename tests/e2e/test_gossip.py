@@ -18,6 +18,8 @@ from datasites.state import AnsweredRound
 from datasites.wire import keys
 from datasites.wire.dictionary import Dictionary
 from researcher.rehearsal import rehearse
+from tests.e2e.test_private import charged
+from tests.e2e.test_private import study as private
 from tests.support.federation import DICTIONARY, PATIENCE, POLICY, Hospital, World, wait_for
 
 CODE = """
@@ -178,3 +180,23 @@ def test_hospitals_leave_and_come_back_and_join_while_the_others_go_on(
     places = {h.label: np.float32(h.table["days"].mean()) + np.arange(50) for h in (north, south)}
     apart = np.linalg.norm(result.models["north"]["w"] - result.models["south"]["w"])
     assert apart < 0.8 * np.linalg.norm(places["north"] - places["south"])
+
+
+@pytest.mark.slow
+def test_the_private_tier_is_charged_as_with_a_centre(ward: World, tmp_path: Path) -> None:
+    ward.all_serve()
+    let_neighbours_read(ward, tmp_path)
+    study = private("private-gossip", gossip=wr.Neighbours("ring"))
+    submission = ward.researcher.submit(study, ward.researcher.rehearse(study))
+    asked = ward.hospitals[:2]
+    for hospital in asked:
+        hospital.approve(submission)
+    submission.wait(hospitals=2, timeout=PATIENCE)
+    result = wr.Gossiping(submission, patience=PATIENCE).run()
+    assert result.history.hospitals()["problem"].eq("").all()
+    assert (
+        result.history.hospitals()["test_examples"].notna().sum() == 2
+    )  # one test is paid for: that of the last model
+    for hospital in asked:
+        assert charged(hospital, submission) == pytest.approx(study.cost().epsilon)
+        assert not np.array_equal(result.models[hospital.label]["weight"], study.initial["weight"])
