@@ -151,7 +151,7 @@ def test_hospitals_leave_and_come_back_and_join_while_the_others_go_on(
     submission.wait(hospitals=2, timeout=PATIENCE)
     gossiping = wr.Gossiping(submission, patience=PATIENCE)
     running = background(gossiping.run)
-    wait_for(lambda: round_of(north, submission) >= 1, "the first round")
+    wait_for(lambda: round_of(north, submission) and round_of(south, submission), "the first round")
     to_east = ward.researcher.store.names(keys.gossip(submission.digest, south.email, east.email))
     assert [keys.last(name) for name in to_east] == ["presence"]  # no model goes to who has not approved
 
