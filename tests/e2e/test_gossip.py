@@ -4,6 +4,7 @@ the store; killed, away for a while, gone for good, and coming later."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import researcher as wr
 from datasites.audit.entry import Kind
+from datasites.report.folder import report_study
 from datasites.state import AnsweredRound
 from datasites.wire import keys
 from datasites.wire.dictionary import Dictionary
@@ -128,6 +130,9 @@ def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
         assert sorted(told) == [(number, to) for number in (1, 2, 3) for to in neighbours]
         answers = hospital.datasite.state.answers(submission.digest)
         assert [answer.outcome for answer in answers] == ["released"] * 4
+    assert report_study(south.datasite, submission.digest, tmp_path / "report").wrong == []
+    told = re.sub("<[^>]*>", " ", (tmp_path / "report" / "report.html").read_text())
+    assert re.search(r"went after rounds:.*do@east\.org\s+3\s.*do@north\.org\s+3\s", told, re.DOTALL)
     # the researcher can open no message between hospitals
     store, ada = ward.researcher.store, ward.researcher.identity
     assert not store.names(keys.gossip(submission.digest, north.email, east.email))
