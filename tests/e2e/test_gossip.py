@@ -19,10 +19,8 @@ from datasites.report.folder import report_study
 from datasites.state import AnsweredRound
 from datasites.wire import keys
 from datasites.wire.dictionary import Dictionary
-from researcher.rehearsal import rehearse
-from tests.e2e.test_private import charged
-from tests.e2e.test_private import study as private
 from tests.support.federation import DICTIONARY, PATIENCE, POLICY, Hospital, World, wait_for
+from tests.support.inline import InlineCrew
 
 CODE = """
 import time
@@ -53,9 +51,9 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
-def study_of(ward: World, folder: Path, rounds: int, network: wr.Neighbours, pause: float) -> wr.Study:
+def submit(ward: World, folder: Path, rounds: int, network: wr.Neighbours, pause: float) -> wr.Submission:
     (folder / "study.py").write_text(CODE)
-    return ward.study(rounds, code=folder, gossip=network, config={"pause": pause})
+    return ward.submit(rounds, code=folder, gossip=network, config={"pause": pause})
 
 
 def let_neighbours_read(ward: World, folder: Path) -> None:
@@ -83,12 +81,12 @@ def _ended(hospital: Hospital, study: wr.Submission) -> list[AnsweredRound]:
 
 @pytest.mark.slow
 def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
-    ward: World, tmp_path: Path, background: Callable[..., Future[Any]]
+    ward: World, tmp_path: Path, background: Callable[..., Future[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = [("east", "south"), ("south", "north")]
-    study = study_of(ward, tmp_path, 3, wr.Neighbours(chain, deadline=600, report_every=1), pause=0.5)
+    network = wr.Neighbours(chain, deadline=600, report_every=1)
+    submission = submit(ward, tmp_path, 3, network, pause=0.5)
     north, south, east = ward.hospitals
-    submission = ward.researcher.submit(study, rehearse(study, ward.researcher.datasets("stays")[:1]))
     north.wait_for_submission(submission)
     with pytest.raises(wr.Refused, match=r"does not let these read it: do@east\.org, do@north\.org"):
         north.datasite.approve(submission.manifest.job_name)  # a policy that says nothing of neighbours
@@ -114,6 +112,8 @@ def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
     assert "fit 2\nfit 2" in south.study_log(submission)  # it had not been answered, so it was run again
 
     tables = {hospital.label: hospital.table for hospital in ward.hospitals}
+    monkeypatch.setattr("researcher.simulation.simulation.Crew", InlineCrew)
+    study = ward.study(3, code=tmp_path, gossip=network)
     with wr.Simulation(study, tables, Dictionary.load(DICTIONARY), processes=1) as simulation:
         reference = wr.Gossiping(simulation).run()
     for name, model in reference.models.items():
@@ -148,8 +148,7 @@ def test_hospitals_leave_and_come_back_and_join_while_the_others_go_on(
     ward.all_serve()
     rounds, network = 500, wr.Neighbours("ring", deadline=2)
     let_neighbours_read(ward, tmp_path)
-    study = study_of(ward, tmp_path, rounds, network, pause=0.3)
-    submission = ward.researcher.submit(study, rehearse(study, ward.researcher.datasets("stays")[:1]))
+    submission = submit(ward, tmp_path, rounds, network, pause=0.3)
     north, south, east = ward.hospitals
     for hospital in (north, south):
         hospital.approve(submission)
@@ -185,23 +184,3 @@ def test_hospitals_leave_and_come_back_and_join_while_the_others_go_on(
     places = {h.label: np.float32(h.table["days"].mean()) + np.arange(50) for h in (north, south)}
     apart = np.linalg.norm(result.models["north"]["w"] - result.models["south"]["w"])
     assert apart < 0.8 * np.linalg.norm(places["north"] - places["south"])
-
-
-@pytest.mark.slow
-def test_the_private_tier_is_charged_as_with_a_centre(ward: World, tmp_path: Path) -> None:
-    ward.all_serve()
-    let_neighbours_read(ward, tmp_path)
-    study = private("private-gossip", gossip=wr.Neighbours("ring"))
-    submission = ward.researcher.submit(study, ward.researcher.rehearse(study))
-    asked = ward.hospitals[:2]
-    for hospital in asked:
-        hospital.approve(submission)
-    submission.wait(hospitals=2, timeout=PATIENCE)
-    result = wr.Gossiping(submission, patience=PATIENCE).run()
-    assert result.history.hospitals()["problem"].eq("").all()
-    assert (
-        result.history.hospitals()["test_examples"].notna().sum() == 2
-    )  # one test is paid for: that of the last model
-    for hospital in asked:
-        assert charged(hospital, submission) == pytest.approx(study.cost().epsilon)
-        assert not np.array_equal(result.models[hospital.label]["weight"], study.initial["weight"])
