@@ -273,6 +273,14 @@ def _left(record: Record) -> Iterator[Block]:
             "here: the manifest says its names, shapes and types, and the gate let nothing else out.",
             "quiet",
         )
+    if shared := record.of(Kind.SHARED):
+        yield Paragraph("To other hospitals, which trained with this one without a centre, went after rounds:")
+        sent = []
+        for neighbour in sorted({str(e.get("to")) for e in shared}):
+            theirs = [e for e in shared if e.get("to") == neighbour]
+            models = sum(bool(e.get("model")) for e in theirs)
+            sent.append((neighbour, f"{models:,}", f"{sum(int(e['bytes']) for e in theirs):,}", when(theirs[-1]["at"])))
+        yield table(("Hospital", "Models", "Bytes, sealed", "Last"), sent)
     if record.excerpts:
         yield Paragraph("The data owner also released lines of the study's log. Their text is not repeated here:")
         yield table(

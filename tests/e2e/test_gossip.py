@@ -4,6 +4,7 @@ the store; killed, away for a while, gone for good, and coming later."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 
 import researcher as wr
 from datasites.audit.entry import Kind
+from datasites.report.folder import report_study
 from datasites.state import AnsweredRound
 from datasites.wire import keys
 from datasites.wire.dictionary import Dictionary
-from researcher.rehearsal import rehearse
 from tests.support.federation import DICTIONARY, PATIENCE, POLICY, Hospital, World, wait_for
+from tests.support.inline import InlineCrew
 
 CODE = """
 import time
@@ -49,9 +51,9 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
-def study_of(ward: World, folder: Path, rounds: int, network: wr.Neighbours, pause: float) -> wr.Study:
+def submit(ward: World, folder: Path, rounds: int, network: wr.Neighbours, pause: float) -> wr.Submission:
     (folder / "study.py").write_text(CODE)
-    return ward.study(rounds, code=folder, gossip=network, config={"pause": pause})
+    return ward.submit(rounds, code=folder, gossip=network, config={"pause": pause})
 
 
 def let_neighbours_read(ward: World, folder: Path) -> None:
@@ -79,12 +81,12 @@ def _ended(hospital: Hospital, study: wr.Submission) -> list[AnsweredRound]:
 
 @pytest.mark.slow
 def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
-    ward: World, tmp_path: Path, background: Callable[..., Future[Any]]
+    ward: World, tmp_path: Path, background: Callable[..., Future[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = [("east", "south"), ("south", "north")]
-    study = study_of(ward, tmp_path, 3, wr.Neighbours(chain, deadline=600, report_every=1), pause=0.5)
+    network = wr.Neighbours(chain, deadline=600, report_every=1)
+    submission = submit(ward, tmp_path, 3, network, pause=0.5)
     north, south, east = ward.hospitals
-    submission = ward.researcher.submit(study, rehearse(study, ward.researcher.datasets("stays")[:1]))
     north.wait_for_submission(submission)
     with pytest.raises(wr.Refused, match=r"does not let these read it: do@east\.org, do@north\.org"):
         north.datasite.approve(submission.manifest.job_name)  # a policy that says nothing of neighbours
@@ -110,6 +112,8 @@ def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
     assert "fit 2\nfit 2" in south.study_log(submission)  # it had not been answered, so it was run again
 
     tables = {hospital.label: hospital.table for hospital in ward.hospitals}
+    monkeypatch.setattr("researcher.simulation.simulation.Crew", InlineCrew)
+    study = ward.study(3, code=tmp_path, gossip=network)
     with wr.Simulation(study, tables, Dictionary.load(DICTIONARY), processes=1) as simulation:
         reference = wr.Gossiping(simulation).run()
     for name, model in reference.models.items():
@@ -126,6 +130,9 @@ def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
         assert sorted(told) == [(number, to) for number in (1, 2, 3) for to in neighbours]
         answers = hospital.datasite.state.answers(submission.digest)
         assert [answer.outcome for answer in answers] == ["released"] * 4
+    assert report_study(south.datasite, submission.digest, tmp_path / "report").wrong == []
+    told = re.sub("<[^>]*>", " ", (tmp_path / "report" / "report.html").read_text())
+    assert re.search(r"went after rounds:.*do@east\.org\s+3\s.*do@north\.org\s+3\s", told, re.DOTALL)
     # the researcher can open no message between hospitals
     store, ada = ward.researcher.store, ward.researcher.identity
     assert not store.names(keys.gossip(submission.digest, north.email, east.email))
@@ -141,15 +148,14 @@ def test_hospitals_leave_and_come_back_and_join_while_the_others_go_on(
     ward.all_serve()
     rounds, network = 500, wr.Neighbours("ring", deadline=2)
     let_neighbours_read(ward, tmp_path)
-    study = study_of(ward, tmp_path, rounds, network, pause=0.3)
-    submission = ward.researcher.submit(study, rehearse(study, ward.researcher.datasets("stays")[:1]))
+    submission = submit(ward, tmp_path, rounds, network, pause=0.3)
     north, south, east = ward.hospitals
     for hospital in (north, south):
         hospital.approve(submission)
     submission.wait(hospitals=2, timeout=PATIENCE)
     gossiping = wr.Gossiping(submission, patience=PATIENCE)
     running = background(gossiping.run)
-    wait_for(lambda: round_of(north, submission) >= 1, "the first round")
+    wait_for(lambda: round_of(north, submission) and round_of(south, submission), "the first round")
     to_east = ward.researcher.store.names(keys.gossip(submission.digest, south.email, east.email))
     assert [keys.last(name) for name in to_east] == ["presence"]  # no model goes to who has not approved
 

@@ -6,13 +6,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from datasites.agent.gossip.diary import Begun
+from datasites.agent.gossip.diary import Begun, Diary
 from datasites.agent.gossip.session import GossipSession
+from datasites.agent.kept import Kept
 from datasites.audit.entry import Kind
+from datasites.audit.log import AuditLog
 from datasites.wire import keys
 from datasites.wire.arrays import Arrays
 from datasites.wire.gossip.messages import Model, Order, Presence, decode_model, decode_presence, encode, most_bytes
@@ -119,6 +122,12 @@ class Neighbourhood:
         begun = self.session._diary.begun()
         assert begun
         return begun
+
+    def a_round(self) -> None:
+        """Trains, sends, and goes on."""
+        self.session._look()
+        self.session._look()
+        self.over()
 
     def aside(self, key: str = "") -> list[str]:
         """Why messages were put aside, of all or of this name."""
@@ -266,6 +275,58 @@ def test_a_model_is_sent_once_and_the_same_after_a_crash(here: Neighbourhood) ->
     assert here.shared().count((number, HONEST)) == 1
     assert len([a for a in here.ward.state.answers(here.study) if a.number == number]) == 1
     here.over()
+
+
+class Killed(BaseException):
+    """In the place of kill -9: nobody handles it."""
+
+
+CRASHES = {
+    "the model is on the disk": (Diary, "keep_trained"),
+    "its answer is recorded": (Kept, "commit"),
+    "its report is posted": (GossipSession, "_post"),
+    "it is in the audit log": (AuditLog, "record_once"),
+    "it is at a neighbour": (Store, "put"),
+    "the next round has begun": (Diary, "begin"),
+}
+
+
+@pytest.mark.parametrize("point", CRASHES)
+def test_a_crash_at_any_point_leads_to_the_same_model_or_to_a_first_one(
+    here: Neighbourhood, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.trained()
+    here.over()
+    begun = here.session._diary.begun()
+    assert begun
+    owner, name = CRASHES[point]
+    real = getattr(owner, name)
+    seen: dict[str, bytes] = {}
+
+    def cut(self: object, *given: Any, **named: Any) -> Any:
+        done = real(self, *given, **named)
+        if owner is Store and not given[0].startswith("gossip/"):
+            return done
+        seen.update({given[0]: given[1]} if owner is Store else {})
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, cut)
+        with pytest.raises(Killed):
+            here.a_round()
+    here.restart()
+    if point == "the next round has begun":
+        assert here.session._diary.begun().number == begun.number + 1
+    else:
+        assert here.trained() == begun.number
+    answers = [a for a in here.ward.state.answers(here.study) if a.number == begun.number]
+    assert [answer.outcome for answer in answers] == ["released"]
+    for neighbour in (HONEST, HOSTILE):
+        sent = here.sent_to(neighbour, begun.number)
+        _, model = decode_model(here.people[neighbour].open(here.me.public, sent or b""), 10**6)
+        np.testing.assert_array_equal(model["w"], own(begun, begun.number))
+        assert here.shared().count((begun.number, neighbour)) == 1
+        assert seen.get(keys.gossip_model(here.study, EMAIL, neighbour, begun.number), sent) == sent
 
 
 def test_only_the_first_start_counts_and_a_researchers_round_is_no_way_to_a_model(here: Neighbourhood) -> None:
