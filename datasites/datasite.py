@@ -20,6 +20,7 @@ from datasites.approval.policy import PolicyBook
 from datasites.approval.submissions import Submission
 from datasites.audit.entry import Kind
 from datasites.audit.reputation import Reputation
+from datasites.audit.witness import witnessed
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
 from datasites.home import STUDY_LOG, DatasiteHome
@@ -39,6 +40,7 @@ from policies.privacy.cache import NumberCache
 
 if TYPE_CHECKING:
     from datasites.ledger.view import TableBudget
+    from datasites.rotation import Replaced
 
 
 class Datasite:
@@ -158,6 +160,52 @@ class Datasite:
             self._client.sync()
             self._client.approve_peer_request(address, verbose=False)
             self._client.sync()
+
+    def distrust(self, email: str) -> list[Decision]:
+        """Stops trusting a peer: its pinned keys are forgotten, nothing of it is read any more, and approvals of its
+        studies are revoked, which are returned. Whoever comes by that address later is a stranger, whose fingerprint
+        you compare. Of another hospital, it forgets what it has seen of its audit log. Raises InvalidInput for nobody
+        that is known here.
+        """
+        from datasites.audit.witness import forget
+
+        address = check_email(email)
+        peers = PinnedPeers(self.home.peers)
+        entry = peers.all().get(address, {})
+        known = [one.hospital for one in witnessed(self.state.audit) if one.hospital.email == address]
+        if not entry and not known:
+            raise InvalidInput(f"{address} is not known here.", "See: wardround datasite status")
+        document = entry.get("public_encryption_bundle")
+        keys = [PublicIdentity.parse(address, document)] if document else known
+        self.state.audit.record(
+            Kind.PEER_REMOVED, peer=address, fingerprint=keys[0].fingerprint if keys else "", by=_person()
+        )
+        revoked = [
+            self.office.revoke(one.study, reason="The hospital no longer trusts the keys it knew.", by=_person())
+            for one in (signed.decision for signed in self.state.current_decisions())
+            if one.verdict == "approved" and self.office.vault.manifest(one.study).researcher == address
+        ]
+        with self.home.syft_tree():
+            peers.forget(address)
+        forget(self.state.audit, address)
+        return [signed.decision for signed in revoked]
+
+    def rotate_keys(self) -> Replaced:
+        """Replaces this datasite's keys. Peers follow, as the old keys sign a statement that names the new ones; the
+        audit log and all approvals stay good. The agent must not be running. Not for keys that were stolen.
+
+        Raises Refused while an agent serves, and where the store shows that somebody else has the present keys.
+        """
+        from datasites.rotation import rotate
+
+        with self.home.alone():
+            replaced = rotate(
+                self.home, self.identity, self.state.audit, Store(self.settings.store, self.settings.store_options)
+            )
+        self.identity = Identity.load(self.settings.email, self.home.keys)
+        for made_with_the_old_ones in ("_client", "office", "reputation"):
+            self.__dict__.pop(made_with_the_old_ones, None)
+        return replaced
 
     def researcher_keys(self, email: str) -> PublicIdentity:
         """The keys that someone who wants to connect has published. Raises InvalidInput if nobody does."""

@@ -92,6 +92,10 @@ class Submission:
                 if hospital not in decided:
                     self._send_one(hospital, package)
 
+    def sent_to(self, hospital: str) -> bool:
+        """Whether it was sent there, or may have been."""
+        return (self.folder / "jobs" / hospital).exists()
+
     def decisions(self) -> dict[str, Decision]:
         """The decision in force at each hospital that has decided, as last synced; signatures are checked."""
         found = {}

@@ -22,7 +22,11 @@ class Kind(StrEnum):
     AGENT_STARTED = "agent_started"  # fingerprint
     AGENT_STOPPED = "agent_stopped"
     PUBLISHED = "published"  # dataset, dictionary; written before anything is shown
+    KEYS_REPLACED = "keys_replaced"  # number, fingerprint, before (the old one), message (the statement's digest)
     PEER_ACCEPTED = "peer_accepted"  # peer, fingerprint
+    PEER_KEYS_REPLACED = "peer_keys_replaced"  # peer, number, fingerprint, before, message: as its own statement says
+    PEER_KEYS_FORKED = "peer_keys_forked"  # peer, message; two successors of the same keys: nothing is taken from it
+    PEER_REMOVED = "peer_removed"  # peer, fingerprint; written before it is no peer any more
     STUDY_RECEIVED = "study_received"  # study, name, researcher, bytes, files
     STUDY_REFUSED = "study_refused"  # message (digest of the job's name), peer
     DECIDED = "decided"  # study, decision (its number), verdict, rounds, expires_at, policy (digest), document (digest)

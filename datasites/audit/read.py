@@ -18,6 +18,7 @@ from datasites.wire.canonical import canonical_json
 from datasites.wire.heads import Head, Signature, SignedHead
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.merkle import MemoryTree, leaf_hash
+from datasites.wire.successions import read_spelt
 from policies.errors import InvalidInput, Refused
 
 _LEAF = re.compile(re.escape(LEAF) + rb'([0-9a-f]{64})"\}')
@@ -112,12 +113,12 @@ def _read_other(found: Export, number: int, line: bytes, digest: str) -> str:
         if canonical_json(content) + b"\n" != line:
             raise ValueError
         if number == 1 and content.get("format") == FORMAT:
-            found.public = PublicIdentity.parse(content["hospital"], content["keys"])
+            found.public = read_spelt(content["hospital"], content["keys"])
         elif content.keys() == {"head", "holder", "signature"}:
             spelt = json.dumps({"head": content["head"], "signature": content["signature"]})
             found.heads.append((str(content["holder"]), SignedHead.model_validate_json(spelt)))
         elif content.keys() == {"keys", "peer", "verdict"}:
-            public = PublicIdentity.parse(content["peer"], content["keys"])
+            public = read_spelt(content["peer"], content["keys"])
             found.peers[public.email] = (public, str(content["verdict"]))
         elif content.keys() == {"export", "signature"}:
             found.end = _end(found, content, number, digest)

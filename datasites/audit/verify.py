@@ -9,7 +9,8 @@ from pathlib import Path
 
 from datasites.audit.read import Export, read_export
 from datasites.wire.heads import SignedHead
-from datasites.wire.identity import PublicIdentity, same_fingerprint
+from datasites.wire.identity import PublicIdentity
+from datasites.wire.successions import fits
 from datasites.wire.witness import Memory, Verdict
 from policies.errors import InvalidInput
 
@@ -55,8 +56,10 @@ def _keys(public: PublicIdentity, fingerprint: str) -> Finding:
     shown = public.fingerprint
     if not fingerprint:
         return Finding("keys", f"{shown}; compare it with the hospital's", True)
-    good = same_fingerprint(fingerprint, shown)
-    return Finding("keys", shown if good else f"{shown}, not the fingerprint you gave", good)
+    said = fits(fingerprint, public)
+    if said is None:
+        return Finding("keys", f"{shown}, not the fingerprint you gave", False)
+    return Finding("keys", f"{shown}; {said}" if said else shown, True)
 
 
 def _entries(export: Export) -> Finding:

@@ -52,7 +52,9 @@ class SignedHead(Frozen):
 
     def verified(self, hospital: PublicIdentity) -> bool:
         """Whether the hospital it names signed it."""
-        return self.head.hospital == hospital.email and hospital.verify(HEAD, _payload(self.head), self.signature)
+        return self.head.hospital == hospital.email and hospital.signed(
+            HEAD, _payload(self.head), self.signature, size=self.head.size
+        )
 
 
 class Publication(Frozen):
@@ -71,7 +73,8 @@ class Publication(Frozen):
         return cls(head=head, proofs=spelt, signature=identity.sign(PUBLICATION, _proven(head, spelt)))
 
     def verified(self, hospital: PublicIdentity) -> bool:
-        signed = hospital.verify(PUBLICATION, _proven(self.head, self.proofs), self.signature)
+        size = self.head.head.size
+        signed = hospital.signed(PUBLICATION, _proven(self.head, self.proofs), self.signature, size=size)
         return signed and self.head.verified(hospital)
 
     def proof_from(self, size: int) -> list[bytes] | None:
