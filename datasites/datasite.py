@@ -181,14 +181,18 @@ class Datasite:
             Kind.PEER_REMOVED, peer=address, fingerprint=keys[0].fingerprint if keys else "", by=_person()
         )
         revoked = [
-            self.office.revoke(one.study, reason="The hospital no longer trusts the keys it knew.", by=_person())
+            self.office.take_back(one, reason="The hospital no longer trusts the keys it knew.", by=_person())
             for one in (signed.decision for signed in self.state.current_decisions())
-            if one.verdict == "approved" and self.office.vault.manifest(one.study).researcher == address
+            if one.verdict == "approved" and address in self._researchers(one.study)
         ]
         with self.home.syft_tree():
             peers.forget(address)
         forget(self.state.audit, address)
         return [signed.decision for signed in revoked]
+
+    def _researchers(self, study: str) -> set[str]:
+        entries = self.state.audit.entries(study)
+        return {str(entry.get("researcher")) for entry in entries if entry["kind"] == Kind.STUDY_RECEIVED}
 
     def rotate_keys(self) -> Replaced:
         """Replaces this datasite's keys. Peers follow, as the old keys sign a statement that names the new ones; the

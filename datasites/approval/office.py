@@ -181,6 +181,21 @@ class Office:
             raise InvalidInput("This study is not approved.", "There is nothing to revoke.")
         return self._record(submission, "revoked", by, reason)
 
+    def take_back(self, standing: Decision, *, reason: str, by: str = "") -> SignedDecision:
+        """Revokes an approval in force, whatever has become of its submission and its researcher's keys."""
+        revoked = Decision(
+            study=standing.study,
+            hospital=self.identity.email,
+            number=standing.number + 1,
+            verdict="revoked",
+            reason=reason,
+            decided_by=by,
+            decided_at=now(),
+        )
+        signed = SignedDecision.sign(revoked, self.identity)
+        self.state.record_decision(signed)
+        return signed
+
     def _record(
         self,
         submission: Submission,
