@@ -134,12 +134,14 @@ class Federation:
 
     def sync(self) -> None:
         """Fetches what hospitals have published and decided."""
-        before = self._statements()
+        known = self._statements()
         with quiet():
             self.client.sync()
-            if self._statements() != before:  # a hospital has replaced its keys: what it says since can be read now
+            if self._statements() != known:  # a hospital has replaced its keys: what it says since can be read now
                 self.client.sync()
-        self._send_again(before)
+        known, self._heeded = self._heeded, self._statements()
+        # what was on its way to keys that a hospital has replaced, it does not read any more
+        self._send_undecided([hospital for hospital, count in self._heeded.items() if count != known[hospital]])
 
     def rotate_keys(self) -> str:
         """Replaces this researcher's keys; returns the new fingerprint. Hospitals follow by themselves, as the old keys
@@ -152,6 +154,7 @@ class Federation:
         self.sync()  # what was sealed for the present keys
         successions.succeed(self.identity).save(self.home.keys, secret)
         self._log_in()
+        self.sync()
         self._send_undecided(self.emails)
         return self.fingerprint
 
@@ -173,15 +176,10 @@ class Federation:
         return {hospital: len(self.peers.chain(hospital)) for hospital in self.emails}
 
     def _follow(self) -> None:
-        before = self._statements()
+        self._heeded = self._statements()
         for hospital in self.emails:
             with contextlib.suppress(KeysForked):  # told when something is asked of it
                 follow(self.peers, self.store, hospital)
-        self._send_again(before)
-
-    def _send_again(self, before: Mapping[str, int]) -> None:
-        """What was on its way to keys that a hospital has replaced, it does not read any more."""
-        self._send_undecided([hospital for hospital, count in self._statements().items() if count != before[hospital]])
 
     def _send_undecided(self, hospitals: list[str]) -> None:
         for path in sorted((self.home.path / "studies").glob(f"*/{MANIFEST_FILE}")) if hospitals else ():
