@@ -39,6 +39,7 @@ from policies.policy import Policy
 from policies.privacy.cache import NumberCache
 
 if TYPE_CHECKING:
+    from datasites.backup.confirm import Outside
     from datasites.ledger.view import TableBudget
     from datasites.rotation import Replaced
 
@@ -210,6 +211,40 @@ class Datasite:
         for made_with_the_old_ones in ("_client", "office", "reputation"):
             self.__dict__.pop(made_with_the_old_ones, None)
         return replaced
+
+    # backup
+
+    def backup(self, file: str | Path, passphrase: bytes, *, private: bool = False) -> int:
+        """Saves this datasite in one sealed file, also while its agent serves; returns how many entries of the audit
+        log are in it. private: with the tables' files and what studies left behind here. Raises InvalidInput."""
+        from datasites.backup.save import save
+
+        return save(self.home, self.identity, self.state, Path(file), passphrase, private)
+
+    def look_outside(self) -> Outside:
+        """Of a datasite that comes from a backup: what others know of the time since it was made."""
+        from datasites.backup.confirm import look
+
+        return look(self.home, self.identity, self.state, Store(self.settings.store, self.settings.store_options))
+
+    def confirm_restore(self, seen: Outside) -> None:
+        """Lets the agent serve again. seen: what `look_outside` has told. Where others know more than the backup,
+        approvals are revoked, privacy budgets closed, and the audit log owns up to what it lost."""
+        from datasites.backup.confirm import confirm
+
+        def take_back(decision: Decision) -> None:
+            self.office.take_back(decision, reason="The hospital was restored from a backup.", by=_person())
+
+        with self.home.alone():
+            store = Store(self.settings.store, self.settings.store_options)
+            confirm(self.home, self.identity, self.state, store, seen, take_back)
+
+    def reopen_budget(self, table: str) -> None:
+        """Lets a table's budget be used again after a restored backup had closed it: its owner answers for what its
+        policy says is left. Raises InvalidInput for one that is not closed."""
+        if not self.state.ledger.closed(table):
+            raise InvalidInput(f"The budget of {table} is not closed.", "There is nothing to open.")
+        self.state.audit.record(Kind.BUDGET_REOPENED, dataset=table, by=_person())
 
     def researcher_keys(self, email: str) -> PublicIdentity:
         """The keys that someone who wants to connect has published. Raises InvalidInput if nobody does."""

@@ -29,6 +29,8 @@ class DatasiteHome(Home):
     | agent.json | the running agent: its process, and what keeps it from its work |
     | audit-alarm.json | that the agent ended because its audit log was not what it had shown of it |
     | identity.next.json | new keys, while they are being put in the place of the present ones |
+    | restored.json | that it comes from a backup, and no agent serves it until its owner has confirmed that |
+    | before-layout-N/ | what a newer release found and changed, as it was before |
     | sent.json | which of Syft's messages have reached the store |
     | state.db | decisions, answered rounds, the privacy ledger and the audit log |
     | datasets/NAME.json | registered tables: source and dictionary |
@@ -74,6 +76,10 @@ class DatasiteHome(Home):
     @property
     def alarm(self) -> Path:
         return self.path / "audit-alarm.json"
+
+    @property
+    def restored(self) -> Path:
+        return self.path / "restored.json"
 
     @property
     def drift(self) -> Path:

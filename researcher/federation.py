@@ -107,6 +107,7 @@ class Federation:
         self.home = home
         self._hospitals = hospitals
         self._address, self._options = store, options
+        self._heeded: dict[str, int] = {}  # statements by which each hospital replaced its keys
         self._log_in()
         self.sync()
 
@@ -236,8 +237,9 @@ class Federation:
     def witness(self) -> pd.DataFrame:
         """One row per hospital: whether its audit log continues what it showed before. Looks now, and remembers.
 
-        `verdict`: consistent; rewritten (it has signed two histories: ask its data owner); unproven (its newer heads do
-        not prove that they continue the last one seen); nothing (it has shown no head yet). See `researcher.witness`.
+        `verdict`: consistent; rewritten (it has signed two histories: ask its data owner); restored (it says that
+        entries which were seen are lost, as a backup was put back); unproven (its newer heads do not prove that they
+        continue the last one seen); nothing (it has shown no head yet). See `researcher.witness`.
         """
         rows = []
         for hospital in self._hospitals:

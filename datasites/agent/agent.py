@@ -19,6 +19,7 @@ from datasites.approval.office import Office
 from datasites.approval.submissions import BadSubmission, Submission
 from datasites.audit.auditor import Auditor
 from datasites.audit.heads import LogMismatch
+from datasites.backup.put_back import mark
 from datasites.home import DatasiteHome
 from datasites.monitoring.setbacks import count
 from datasites.rotation import finish as finish_rotation
@@ -59,6 +60,11 @@ class Agent:
         away, or a full disk, is waited for."""
         default_sandbox(private=True)  # tried now, and not in the first round
         with self.home.alone():
+            if put_back := mark(self.home):
+                raise Refused(
+                    f"This datasite comes from a backup made {put_back.made}; what happened since is not in it.",
+                    "See what that means, and decide: wardround datasite confirm-restore.",
+                )
             self._identity = Identity.load(self.settings.email, self.home.keys)
             try:
                 while not (opened := self._open()) and not self.stopping.wait(self.settings.sync_seconds):

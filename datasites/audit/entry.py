@@ -45,6 +45,9 @@ class Kind(StrEnum):
     MESSAGE_QUARANTINED = "message_quarantined"  # message (its name in the quarantine), peer, note (digest)
     HEAD_SEEN = "head_seen"  # hospital, fingerprint, size, root, head_at, signature
     HEAD_ALARM = "head_alarm"  # the same, and verdict
+    RESTORED = "restored"  # size, root (kept); if entries are lost: lost, lost_root, signature (their newest head)
+    BUDGET_CLOSED = "budget_closed"  # dataset, or * for all tables; what was spent is not known any more
+    BUDGET_REOPENED = "budget_reopened"  # dataset, by: its owner answers for what is left
     DRIFT_CHECKED = "drift_checked"  # dataset, report (digest; what it found stays at home)
     REPUTATION_SEEN = "reputation_seen"  # peer, line (its number), remark (the line's digest)
     REPUTATION_CONTESTED = "reputation_contested"  # the same, and document (digest); before it is sent

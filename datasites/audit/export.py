@@ -7,6 +7,7 @@ JSON lines, each in canonical form:
 | {"format", "hospital", "keys"} | the hospital's public keys: a DID document, or one with what introduced it |
 | {"entry": ..., "leaf": ...} | one for each entry, in order, with its leaf hash |
 | {"head": ..., "holder": ..., "signature": ...} | signed heads of this log; the holder is the hospital, or a witness |
+| {"gap", "signature"} | what the hospital says of entries that it lost, a backup having been put back |
 | {"keys", "peer", "verdict"} | another hospital whose heads this log has seen (entries `head_seen`) |
 | {"export": {"at", "hospital", "lines", "sha256", "size"}, "signature"} | the end: signed over all lines before it |
 """
@@ -21,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from datasites.audit.gaps import kept_gaps
 from datasites.audit.heads import OwnHeads
 from datasites.audit.log import AuditLog
 from datasites.audit.witness import witnessed
@@ -69,6 +71,9 @@ def _lines(identity: Identity, audit: AuditLog, size: int) -> Iterator[bytes]:
     for holder, signed in kept:
         if holder != identity.email and signed.head.size <= size:
             yield _line({**signed.model_dump(mode="json"), "holder": holder})
+    for one in kept_gaps(audit):
+        if one.gap.kept <= size:
+            yield _line(one.model_dump(mode="json"))
     for peer in witnessed(audit):
         yield _line({"keys": spelt(peer.hospital), "peer": peer.hospital.email, "verdict": peer.verdict.value})
 

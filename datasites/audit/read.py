@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from datasites.audit.entry import Kind
 from datasites.audit.export import CONTEXT, ENTRY, FORMAT, LEAF
 from datasites.wire.canonical import canonical_json
+from datasites.wire.gaps import SignedGap
 from datasites.wire.heads import Head, Signature, SignedHead
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.merkle import MemoryTree, leaf_hash
@@ -36,6 +37,7 @@ class Export:
     heads: list[tuple[str, SignedHead]] = field(default_factory=list)
     peers: dict[str, tuple[PublicIdentity, str]] = field(default_factory=dict)
     seen: list[SignedHead] = field(default_factory=list)
+    gaps: list[SignedGap] = field(default_factory=list)
     end: dict[str, Any] | None = None
     wrong_entry: str = ""
     wrong: list[str] = field(default_factory=list)
@@ -117,6 +119,8 @@ def _read_other(found: Export, number: int, line: bytes, digest: str) -> str:
         elif content.keys() == {"head", "holder", "signature"}:
             spelt = json.dumps({"head": content["head"], "signature": content["signature"]})
             found.heads.append((str(content["holder"]), SignedHead.model_validate_json(spelt)))
+        elif content.keys() == {"gap", "signature"}:
+            found.gaps.append(SignedGap.model_validate_json(json.dumps(content)))
         elif content.keys() == {"keys", "peer", "verdict"}:
             public = read_spelt(content["peer"], content["keys"])
             found.peers[public.email] = (public, str(content["verdict"]))

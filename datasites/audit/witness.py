@@ -19,7 +19,7 @@ from datasites.wire.heads import SignedHead
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.store import Store
 from datasites.wire.successions import Chain, SignedSuccession
-from datasites.wire.witness import Sight, Verdict, Watch
+from datasites.wire.witness import Sight, Verdict, Watch, worse
 from policies.errors import InvalidInput, Refused
 
 log = logging.getLogger(__name__)
@@ -87,8 +87,7 @@ class Witness:
     def _look_at(self, before: Witnessed) -> None:
         hospital = before.hospital
         sight = self._watch.look(hospital, before.head)
-        if before.verdict is Verdict.REWRITTEN:  # stays so: it has signed two histories
-            sight = Sight(Verdict.REWRITTEN, sight.head, sight.against)
+        sight = Sight(worse(before.verdict, sight.verdict), sight.head, sight.against)
         if (sight.head, sight.verdict) != (before.head, before.verdict):
             self._remember(before, sight)
         if sight.head and self._told.get(hospital.email) != sight.head:
@@ -162,5 +161,9 @@ def _evidence(hospital: PublicIdentity, signed: SignedHead) -> dict[str, str | i
 def _tell(hospital: str, verdict: Verdict) -> None:
     if verdict is Verdict.REWRITTEN:
         log.error("%s has rewritten its audit log: it signed two histories. Ask its data owner.", hospital)
+    elif verdict is Verdict.RESTORED:
+        log.error(
+            "%s says that it has lost entries of its audit log that were seen here: it put a backup back", hospital
+        )
     elif verdict is Verdict.UNPROVEN:
         log.warning("%s does not prove that its audit log continues what was seen before", hospital)
