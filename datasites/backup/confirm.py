@@ -1,8 +1,8 @@
 """Going on from a backup: what others know of the time since, and what that means for budget and approvals.
 
 Fails closed. Where others have seen more of this hospital than the backup has, what was spent and revoked since is not
-known: then no privacy budget can be used until its owner opens it, approvals are revoked, and the log owns up to what it
-lost, in words that every witness and every reader of an export is shown.
+known: then no privacy budget can be used until its owner opens it, approvals are revoked, and the log owns up to what
+it lost, in words that every witness and every reader of an export is shown.
 """
 
 from __future__ import annotations

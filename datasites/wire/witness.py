@@ -112,7 +112,7 @@ class Watch:
         return Sight(Verdict.CONSISTENT if seen else Verdict.NOTHING, seen)
 
     def _news(self, hospital: PublicIdentity) -> list[Publication]:
-        """In the order of their sizes; without those of what the hospital says is lost: the store may still hold them."""
+        """In the order of their sizes; without those of what it says is lost: the store may still hold them."""
         names = [name for name in self._store.names(heads.box(hospital.email)) if heads.size_of(name)]
         found = []
         for name in names[-_AT_ONCE:]:
