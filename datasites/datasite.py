@@ -27,6 +27,7 @@ from datasites.home import STUDY_LOG, DatasiteHome
 from datasites.release.held import HeldOutput, held_outputs
 from datasites.settings import FILE, DatasiteSettings, write_settings
 from datasites.state import State
+from datasites.wire import protocol
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.excerpt import Excerpt
@@ -155,6 +156,7 @@ class Datasite:
                 f"The fingerprint does not match: {address} shows {public.fingerprint}.",
                 "Do not accept. Telephone the researcher: someone may be impersonating them.",
             )
+        protocol.agreed(protocol.of(self._connection.store, public))
         self._connection.peers.expected[address] = public.fingerprint
         self.state.audit.record(Kind.PEER_ACCEPTED, peer=address, fingerprint=public.fingerprint)
         with self.home.syft_tree(), quiet():
@@ -194,6 +196,13 @@ class Datasite:
     def _researchers(self, study: str) -> set[str]:
         entries = self.state.audit.entries(study)
         return {str(entry.get("researcher")) for entry in entries if entry["kind"] == Kind.STUDY_RECEIVED}
+
+    def cannot_follow(self) -> list[str]:
+        """Peers whose release is too old to follow when keys are replaced here: they would have to accept this datasite
+        anew, told by telephone."""
+        peers, store = PinnedPeers(self.home.peers), Store(self.settings.store, self.settings.store_options)
+        known = [peers.public(email) for email in peers.accepted()]
+        return [one.email for one in known if one and protocol.of(store, one).most < protocol.SUCCESSIONS]
 
     def rotate_keys(self) -> Replaced:
         """Replaces this datasite's keys. Peers follow, as the old keys sign a statement that names the new ones; the

@@ -26,7 +26,7 @@ from datasites.rotation import finish as finish_rotation
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.settings import DatasiteSettings
 from datasites.state import State, now
-from datasites.wire import successions
+from datasites.wire import protocol, successions
 from datasites.wire.connection.directory import published_document
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity
@@ -180,6 +180,8 @@ class Agent:
         for one in self._office.received():
             if isinstance(one, BadSubmission):
                 self._office.reject_bad(one)
+            elif why := self._strange(one):
+                self._office.reject_bad(BadSubmission(why, one.job))
             else:
                 self._announce(one)
                 self._repeat(one)
@@ -231,6 +233,16 @@ class Agent:
             return None
         said = [one.model_dump(mode="json") for one in successions.shown(self._store, email)]
         return successions.public_of(email, document, said)
+
+    def _strange(self, one: Submission) -> str:
+        """Why a study that is new here cannot be understood, although it can be read; empty where it can."""
+        if one.digest in self._told or self._state.decision(one.digest):
+            return ""
+        try:
+            protocol.agreed(protocol.of(self._store, self._office.peers.require(one.manifest.researcher)))
+        except Refused as problem:
+            return problem.message
+        return ""
 
     def _announce(self, one: Submission) -> None:
         digest = one.digest

@@ -16,6 +16,8 @@ def rotate_keys(yes: YesOption = False, home: HomeOption = DEFAULT_HOME) -> None
     """
     with opened(home) as site:
         typer.echo(f"The keys of {site.settings.email} have the fingerprint {site.fingerprint}.")
+        for email in site.cannot_follow():
+            typer.echo(f"{email} runs a release that cannot follow: it would have to accept this datasite anew.")
         if not yes:
             typer.confirm("Replace them by new ones, which they introduce to all peers?", abort=True)
         done = site.rotate_keys()

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from syft.sync.version.version_info import VersionInfo
 
-from datasites.wire import keys, limits, successions
+from datasites.wire import keys, limits, protocol, successions
 from datasites.wire.connection.base import Wiring
 from datasites.wire.identity import check_email
 from datasites.wire.peers import ACCEPTED, REJECTED
@@ -70,6 +70,7 @@ class Directory:
         """Public keys are public: one bundle for everybody, with its owner's name inside. What introduces them comes
         first. Raises KeysForked."""
         successions.publish(self.store, self.identity)
+        protocol.publish(self.store, self.identity)
         body = json.dumps(self.identity.public.document, sort_keys=True).encode()
         self.store.put(f"{keys.participant(self.email)}/bundle.json", body)
 
