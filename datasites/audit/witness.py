@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from datasites.audit.entry import Kind
 from datasites.audit.heads import participants
@@ -112,7 +113,7 @@ def witnessed(audit: AuditLog) -> list[Witnessed]:
     """Every other hospital that this one has seen a head of."""
     return [
         Witnessed(
-            successions.read_spelt(hospital, json.loads(document)),
+            _pinned(hospital, json.loads(document)),
             SignedHead.model_validate_json(head) if head else None,
             Verdict(verdict),
         )
@@ -140,6 +141,13 @@ def note_followed(audit: AuditLog, email: str, chain: Chain) -> list[SignedSucce
             before=one.old.fingerprint,
         )
     ]
+
+
+def _pinned(hospital: str, content: dict[str, Any]) -> PublicIdentity:
+    """What was checked before it was written here."""
+    if "successions" in content:
+        return successions.read_spelt(hospital, content)
+    return PublicIdentity(hospital, content)
 
 
 def _spelt(hospital: PublicIdentity) -> str:
