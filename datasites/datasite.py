@@ -22,6 +22,7 @@ from datasites.approval.submissions import Submission
 from datasites.audit.entry import Kind
 from datasites.audit.reputation import Reputation
 from datasites.audit.trail import AuditTrail
+from datasites.audit.witness import witnessed
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
 from datasites.heartbeat import alive, trouble
@@ -29,6 +30,7 @@ from datasites.home import STUDY_LOG, DatasiteHome
 from datasites.release.held import HeldOutput, held_outputs
 from datasites.settings import FILE, DatasiteSettings, write_settings
 from datasites.state import State
+from datasites.wire import protocol
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.excerpt import Excerpt
@@ -42,8 +44,10 @@ from policies.policy import Policy
 from policies.privacy.cache import NumberCache
 
 if TYPE_CHECKING:
+    from datasites.backup.confirm import Outside
     from datasites.buttons import Buttons
     from datasites.ledger.view import TableBudget
+    from datasites.rotation import Replaced
 
 
 class Datasite(Shown):
@@ -174,12 +178,104 @@ class Datasite(Shown):
                 f"The fingerprint does not match: {address} shows {public.fingerprint}.",
                 "Do not accept. Telephone the researcher: someone may be impersonating them.",
             )
+        protocol.agreed(protocol.of(self._connection.store, public))
         self._connection.peers.expected[address] = public.fingerprint
         self.state.audit.record(Kind.PEER_ACCEPTED, peer=address, fingerprint=public.fingerprint)
         with self.home.syft_tree(), quiet():
             self._client.sync()
             self._client.approve_peer_request(address, verbose=False)
             self._client.sync()
+
+    def distrust(self, email: str) -> list[Decision]:
+        """Stops trusting a peer: its pinned keys are forgotten, nothing of it is read any more, and approvals of its
+        studies are revoked, which are returned. Whoever comes by that address later is a stranger, whose fingerprint
+        you compare. Of another hospital, it forgets what it has seen of its audit log. Raises InvalidInput for nobody
+        that is known here.
+        """
+        from datasites.audit.witness import forget
+
+        address = check_email(email)
+        peers = PinnedPeers(self.home.peers)
+        entry = peers.all().get(address, {})
+        known = [one.hospital for one in witnessed(self.state.audit) if one.hospital.email == address]
+        if not entry and not known:
+            raise InvalidInput(f"{address} is not known here.", "See: wardround datasite status")
+        document = entry.get("public_encryption_bundle")
+        keys = [PublicIdentity.parse(address, document)] if document else known
+        self.state.audit.record(
+            Kind.PEER_REMOVED, peer=address, fingerprint=keys[0].fingerprint if keys else "", by=_person()
+        )
+        revoked = [
+            self.office.take_back(one, reason="The hospital no longer trusts the keys it knew.", by=_person())
+            for one in (signed.decision for signed in self.state.current_decisions())
+            if one.verdict == "approved" and address in self._researchers(one.study)
+        ]
+        with self.home.syft_tree():
+            peers.forget(address)
+        forget(self.state.audit, address)
+        return [signed.decision for signed in revoked]
+
+    def _researchers(self, study: str) -> set[str]:
+        entries = self.state.audit.entries(study)
+        return {str(entry.get("researcher")) for entry in entries if entry["kind"] == Kind.STUDY_RECEIVED}
+
+    def cannot_follow(self) -> list[str]:
+        """Peers whose release is too old to follow when keys are replaced here: they would have to accept this datasite
+        anew, told by telephone."""
+        peers, store = PinnedPeers(self.home.peers), Store(self.settings.store, self.settings.store_options)
+        known = [peers.public(email) for email in peers.accepted()]
+        return [one.email for one in known if one and protocol.of(store, one).most < protocol.SUCCESSIONS]
+
+    def rotate_keys(self) -> Replaced:
+        """Replaces this datasite's keys. Peers follow, as the old keys sign a statement that names the new ones; the
+        audit log and all approvals stay good. The agent must not be running. Not for keys that were stolen.
+
+        Raises Refused while an agent serves, and where the store shows that somebody else has the present keys.
+        """
+        from datasites.rotation import rotate
+
+        with self.home.alone():
+            replaced = rotate(
+                self.home, self.identity, self.state.audit, Store(self.settings.store, self.settings.store_options)
+            )
+        self.identity = Identity.load(self.settings.email, self.home.keys)
+        for made_with_the_old_ones in ("_client", "office", "reputation"):
+            self.__dict__.pop(made_with_the_old_ones, None)
+        return replaced
+
+    # backup
+
+    def backup(self, file: str | Path, passphrase: bytes, *, private: bool = False) -> int:
+        """Saves this datasite in one sealed file, also while its agent serves; returns how many entries of the audit
+        log are in it. private: with the tables' files and what studies left behind here. Raises InvalidInput."""
+        from datasites.backup.save import save
+
+        return save(self.home, self.identity, self.state, Path(file), passphrase, private)
+
+    def look_outside(self) -> Outside:
+        """Of a datasite that comes from a backup: what others know of the time since it was made."""
+        from datasites.backup.confirm import look
+
+        return look(self.home, self.identity, self.state, Store(self.settings.store, self.settings.store_options))
+
+    def confirm_restore(self, seen: Outside) -> None:
+        """Lets the agent serve again. seen: what `look_outside` has told. Where others know more than the backup,
+        approvals are revoked, privacy budgets closed, and the audit log owns up to what it lost."""
+        from datasites.backup.confirm import confirm
+
+        def take_back(decision: Decision) -> None:
+            self.office.take_back(decision, reason="The hospital was restored from a backup.", by=_person())
+
+        with self.home.alone():
+            store = Store(self.settings.store, self.settings.store_options)
+            confirm(self.home, self.identity, self.state, store, seen, take_back)
+
+    def reopen_budget(self, table: str) -> None:
+        """Lets a table's budget be used again after a restored backup had closed it: its owner answers for what its
+        policy says is left. Raises InvalidInput for one that is not closed."""
+        if not self.state.ledger.closed(table):
+            raise InvalidInput(f"The budget of {table} is not closed.", "There is nothing to open.")
+        self.state.audit.record(Kind.BUDGET_REOPENED, dataset=table, by=_person())
 
     def researcher_keys(self, email: str) -> PublicIdentity:
         """The keys that someone who wants to connect has published. Raises InvalidInput if nobody does."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.home import Home
+from policies.errors import Refused
 
 STUDY_LOG = "study.log"  # in a study's folder: what its code printed
 
@@ -27,6 +28,9 @@ class DatasiteHome(Home):
     | federation.toml, advised-policy.toml | who takes part, and the policy that the consortium advises |
     | agent.json | the running agent: its process, and what keeps it from its work |
     | audit-alarm.json | that the agent ended because its audit log was not what it had shown of it |
+    | identity.next.json | new keys, while they are being put in the place of the present ones |
+    | restored.json | that it comes from a backup, and no agent serves it until its owner has confirmed that |
+    | before-layout-N/ | what a newer release found and changed, as it was before |
     | sent.json | which of Syft's messages have reached the store |
     | state.db | decisions, answered rounds, the privacy ledger and the audit log |
     | datasets/NAME.json | registered tables: source and dictionary |
@@ -74,8 +78,24 @@ class DatasiteHome(Home):
         return self.path / "audit-alarm.json"
 
     @property
+    def restored(self) -> Path:
+        return self.path / "restored.json"
+
+    @property
     def drift(self) -> Path:
         return self.path / "drift"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While no agent serves, and none can begin. Raises Refused."""
+        with self.lock.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refused(
+                    f"An agent is serving {self.path} already.", "Stop it first, or use another --home."
+                ) from None
+            yield
 
     @contextmanager
     def syft_tree(self) -> Iterator[None]:

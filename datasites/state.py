@@ -16,6 +16,7 @@ from pathlib import Path
 from datasites.audit.entry import Kind, Value
 from datasites.audit.log import SCHEMA as AUDIT_SCHEMA
 from datasites.audit.log import AuditLog, plain_errors
+from datasites.layout import bring_up, copied
 from datasites.ledger.rows import SCHEMA as LEDGER_SCHEMA
 from datasites.ledger.store import Ledger
 from datasites.wire.canonical import sha256
@@ -92,11 +93,13 @@ class State:
     """Safe for the agent's threads and for several processes at once. All raise Unavailable when the disk fails."""
 
     def __init__(self, path: Path) -> None:
+        """Brings what an earlier release has written up to date; raises InvalidInput for what a newer one has."""
         with plain_errors("opened"):
             self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level="IMMEDIATE")
             path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            bring_up(self._db, path)
             self._db.executescript(_SCHEMA + AUDIT_SCHEMA + LEDGER_SCHEMA)
         lock = threading.RLock()  # entered again by what reads inside a transaction
         self.audit = AuditLog(self._db, lock)
@@ -104,6 +107,11 @@ class State:
 
     def close(self) -> None:
         self._db.close()
+
+    def copy(self, target: Path) -> None:
+        """A consistent copy of all of it, while others may write. Raises Unavailable."""
+        with plain_errors("copied"):
+            copied(self._db, target)
 
     # decisions
 

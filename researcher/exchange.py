@@ -11,13 +11,14 @@ from datasites.wire import keys
 from datasites.wire.arrays import Arrays
 from datasites.wire.compression import read_update, send_state
 from datasites.wire.contract import array_problems, metric_problems
-from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.identity import Identity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest, OutputContract
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable, WardroundError
+from researcher.hospital_keys import HospitalKeys
 
 _QUICK_SECONDS = 0.002
 _GROWTH = 1.05
@@ -70,8 +71,8 @@ class StoreExchange:
     def __init__(self, manifest: Manifest, identity: Identity, peers: PinnedPeers, store: Store) -> None:
         self._manifest = manifest
         self._study = manifest.digest
-        self._identity, self._peers, self._store = identity, peers, store
-        self._public: dict[str, PublicIdentity] = {}
+        self._identity, self._store = identity, store
+        self._keys = HospitalKeys(peers, store)
         self._sent: dict[tuple[str, int], Arrays] = {}  # what compressed answers tell the change of
         self._longest_wait = _LOCAL_WAIT if store.url.startswith(("file:", "memory:")) else _REMOTE_WAIT
 
@@ -84,7 +85,7 @@ class StoreExchange:
         for hospital in hospitals:
             request = RoundRequest(study=self._study, number=number, hospital=hospital, evaluate=evaluate, fit=fit)
             plaintext = encode_request(request, message)
-            sealed = self._identity.seal(self._keys_of(hospital), plaintext)
+            sealed = self._identity.seal(self._keys.of(hospital), plaintext)
             self._store.put(keys.round_down(self._study, hospital, number), sealed)
             tickets[hospital] = Ticket(number, request_digest(plaintext), evaluate, fit)
             self._sent[hospital, number] = read
@@ -109,12 +110,6 @@ class StoreExchange:
             self._sent.pop((hospital, ticket.number), None)
         self._store.delete(*(keys.round_down(self._study, h, ticket.number) for h, ticket in tickets.items()))
 
-    def _keys_of(self, hospital: str) -> PublicIdentity:
-        # pinned keys do not change, and reading and checking them costs more than a round's cryptography
-        if hospital not in self._public:
-            self._public[hospital] = self._peers.require(hospital)
-        return self._public[hospital]
-
     def _look(self, waiting: Mapping[str, Ticket]) -> list[Answer]:
         try:
             there = {
@@ -130,7 +125,7 @@ class StoreExchange:
     def _read(self, hospital: str, ticket: Ticket) -> Answer | None:
         try:
             raw = self._store.get(keys.round_up(self._study, ticket.number, hospital), ROUND_BYTES)
-            plaintext = self._identity.open(self._keys_of(hospital), raw or b"")
+            plaintext = self._keys.open(self._identity, hospital, raw or b"")
             reply, parameters, metrics = decode_reply(plaintext)
         except Unavailable:
             raise

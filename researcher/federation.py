@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import tomllib
 from collections.abc import Callable, Mapping
@@ -12,18 +13,22 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
+from datasites.wire import successions
 from datasites.wire.home import Home
-from datasites.wire.identity import Identity, check_email
+from datasites.wire.identity import Identity, check_email, is_sealed
 from datasites.wire.login import connection_of, login
-from datasites.wire.manifest import Manifest
+from datasites.wire.manifest import MANIFEST_FILE, Manifest
 from datasites.wire.noted import finish_interrupted_fetch
+from datasites.wire.passphrase import passphrase
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
 from datasites.wire.shown import Shown, heading, star, table
 from datasites.wire.store import Store
 from datasites.wire.store_options import beside
+from datasites.wire.successions import KeysForked
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
+from researcher.hospital_keys import follow
 from researcher.private_rehearsal import rehearse_private
 from researcher.private_statistics import PrivateStatistics
 from researcher.private_study import PrivateStudy, unusable
@@ -102,16 +107,22 @@ class Federation(Shown):
         self.email = email
         self.home = home
         self._hospitals = hospitals
-        expected = {h.email: h.fingerprint for h in hospitals if h.fingerprint}
-        self.client = login(email, home, store, "researcher", options, expected)
-        self.identity = Identity.load(email, home.keys)
-        self.peers = PinnedPeers(home.peers, expected)
-        self.store: Store = connection_of(self.client).store
-        self._witness = Witness(email, home, self.store)
-        with quiet():
-            for hospital in hospitals:
-                self.client.add_peer(hospital.email, verbose=False, sync=False)
+        self._address, self._options = store, options
+        self._heeded: dict[str, int] = {}  # statements by which each hospital replaced its keys
+        self._log_in()
         self.sync()
+
+    def _log_in(self) -> None:
+        expected = {h.email: h.fingerprint for h in self._hospitals if h.fingerprint}
+        self.client = login(self.email, self.home, self._address, "researcher", self._options, expected)
+        self.identity = Identity.load(self.email, self.home.keys)
+        self.peers = PinnedPeers(self.home.peers, expected)
+        self.store: Store = connection_of(self.client).store
+        self._witness = Witness(self.email, self.home, self.store)
+        with quiet():
+            for hospital in self._hospitals:
+                self.client.add_peer(hospital.email, verbose=False, sync=False)
+        self._follow()
 
     @property
     def emails(self) -> list[str]:
@@ -125,8 +136,57 @@ class Federation(Shown):
 
     def sync(self) -> None:
         """Fetches what hospitals have published and decided."""
+        known = self._statements()
         with quiet():
             self.client.sync()
+            if self._statements() != known:  # a hospital has replaced its keys: what it says since can be read now
+                self.client.sync()
+        known, self._heeded = self._heeded, self._statements()
+        # what was on its way to keys that a hospital has replaced, it does not read any more
+        self._send_undecided([hospital for hospital, count in self._heeded.items() if count != known[hospital]])
+
+    def rotate_keys(self) -> str:
+        """Replaces this researcher's keys; returns the new fingerprint. Hospitals follow by themselves, as the old keys
+        sign a statement that names the new ones; approvals stay good. Not for keys that were stolen.
+
+        What hospitals have not decided on yet is sent again. Raises Refused where somebody else has the present keys.
+        """
+        successions.publish(self.store, self.identity)
+        secret = passphrase(self.home.keys) if is_sealed(self.home.keys) else None
+        self.sync()  # what was sealed for the present keys
+        successions.succeed(self.identity).save(self.home.keys, secret)
+        self._log_in()
+        self.sync()
+        self._send_undecided(self.emails)
+        return self.fingerprint
+
+    def key_changes(self) -> pd.DataFrame:
+        """One row for each time that a hospital has replaced its keys, as its own statements say."""
+        rows = [
+            {
+                "hospital": hospital.label,
+                "at": one.succession.at,
+                "before": one.old.fingerprint,
+                "fingerprint": one.new.fingerprint,
+            }
+            for hospital in self._hospitals
+            for one in self.peers.chain(hospital.email)
+        ]
+        return pd.DataFrame(rows, columns=["hospital", "at", "before", "fingerprint"])
+
+    def _statements(self) -> dict[str, int]:
+        return {hospital: len(self.peers.chain(hospital)) for hospital in self.emails}
+
+    def _follow(self) -> None:
+        self._heeded = self._statements()
+        for hospital in self.emails:
+            with contextlib.suppress(KeysForked):  # told when something is asked of it
+                follow(self.peers, self.store, hospital)
+
+    def _send_undecided(self, hospitals: list[str]) -> None:
+        for path in sorted((self.home.path / "studies").glob(f"*/{MANIFEST_FILE}")) if hospitals else ():
+            study = Submission(self, Manifest.model_validate_json(path.read_bytes()), path.parent)
+            study.send([hospital for hospital in hospitals if study.sent_to(hospital)])
 
     def label(self, email: str) -> str:
         """The short name of a hospital."""
@@ -197,8 +257,9 @@ class Federation(Shown):
     def witness(self) -> pd.DataFrame:
         """One row per hospital: whether its audit log continues what it showed before. Looks now, and remembers.
 
-        `verdict`: consistent; rewritten (it has signed two histories: ask its data owner); unproven (its newer heads do
-        not prove that they continue the last one seen); nothing (it has shown no head yet). See `researcher.witness`.
+        `verdict`: consistent; rewritten (it has signed two histories: ask its data owner); restored (it says that
+        entries which were seen are lost, as a backup was put back); unproven (its newer heads do not prove that they
+        continue the last one seen); nothing (it has shown no head yet). See `researcher.witness`.
         """
         rows = []
         for hospital in self._hospitals:

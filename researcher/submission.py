@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from datasites.wire import protocol
 from datasites.wire.decision import FILE, Decision, SignedDecision
 from datasites.wire.excerpt import FILES, Excerpt, SignedExcerpt
 from datasites.wire.files import write_atomically
@@ -80,8 +81,12 @@ class Submission:
         )
 
     def send(self, hospitals: list[str]) -> None:
-        """Sends the study as a Syft job to each hospital that has not answered to it yet."""
+        """Sends the study as a Syft job to each hospital that has not answered to it yet. Raises Refused, and sends it
+        to none, where the release of one and this one do not understand each other."""
         decided = self.decisions()
+        for hospital in hospitals:
+            if hospital not in decided:
+                protocol.agreed(protocol.of(self.federation.store, self.federation.peers.require(hospital)))
         with tempfile.TemporaryDirectory(prefix="wardround-submit-") as scratch:
             package = Path(scratch) / "code"
             # Syft takes no job without a Python file; that of a study without code is taken out again below
@@ -92,6 +97,10 @@ class Submission:
             for hospital in hospitals:
                 if hospital not in decided:
                     self._send_one(hospital, package)
+
+    def sent_to(self, hospital: str) -> bool:
+        """Whether it was sent there, or may have been."""
+        return (self.folder / "jobs" / hospital).exists()
 
     def decisions(self) -> dict[str, Decision]:
         """The decision in force at each hospital that has decided, as last synced; signatures are checked."""

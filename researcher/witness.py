@@ -15,7 +15,7 @@ from datasites.wire.files import write_atomically
 from datasites.wire.home import Home
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.store import Store
-from datasites.wire.witness import Memory, Verdict, Watch
+from datasites.wire.witness import Memory, Verdict, Watch, worse
 from policies.errors import InvalidInput
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,14 @@ class Witness:
         known = before.heads
         if sight.head and sight.head not in known[-1:]:
             known = (*known, sight.head)[-_KEPT:]
-        rewritten = Verdict.REWRITTEN in (before.verdict, sight.verdict)  # stays so: it has signed two histories
         against = before.against
-        if sight.verdict is Verdict.REWRITTEN and sight.against and sight.against not in against:
+        told = sight.against and sight.against not in against
+        if sight.verdict is Verdict.REWRITTEN and sight.against and told:
             against = (*against, sight.against)[-_KEPT:]
             log.error("%s has rewritten its audit log: it signed two histories.", hospital.email)
-        verdict = Verdict.REWRITTEN if rewritten else sight.verdict
+        if sight.verdict is Verdict.RESTORED:
+            log.error("%s has lost entries of its audit log, and says so: it put a backup back.", hospital.email)
+        verdict = worse(before.verdict, sight.verdict)  # it stays known
         after = before.model_copy(update={"verdict": verdict, "heads": known, "against": against})
         if after != before:
             write_atomically(self.path(hospital.email), after.model_dump_json().encode())

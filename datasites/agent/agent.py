@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from typing import Any
 
+from datasites.agent.followed import KeyWatch
 from datasites.agent.gossip.session import GossipSession
 from datasites.agent.recovery import Sent, finish_interrupted_sync, open_client
 from datasites.agent.session import StudySession
@@ -20,11 +20,14 @@ from datasites.approval.office import Office
 from datasites.approval.submissions import BadSubmission, Submission
 from datasites.audit.auditor import Auditor
 from datasites.audit.heads import LogMismatch
+from datasites.backup.put_back import mark
 from datasites.home import DatasiteHome
 from datasites.monitoring.setbacks import count
+from datasites.rotation import finish as finish_rotation
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.settings import DatasiteSettings
 from datasites.state import State, now
+from datasites.wire import protocol, successions
 from datasites.wire.connection.directory import published_document
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity
@@ -57,7 +60,12 @@ class Agent:
         agent serves this home, or when its audit log is not what the hospital has shown of it before. A store that is
         away, or a full disk, is waited for."""
         default_sandbox(private=True)  # tried now, and not in the first round
-        with self._alone():
+        with self.home.alone():
+            if put_back := mark(self.home):
+                raise Refused(
+                    f"This datasite comes from a backup made {put_back.made}; what happened since is not in it.",
+                    "See what that means, and decide: wardround datasite confirm-restore.",
+                )
             self._identity = Identity.load(self.settings.email, self.home.keys)
             try:
                 while not (opened := self._open()) and not self.stopping.wait(self.settings.sync_seconds):
@@ -83,6 +91,7 @@ class Agent:
 
     def _prepare(self) -> None:
         home, settings = self.home, self.settings
+        self._put_new_keys_in_place()
         self._client = open_client(home, settings)
         self._store = connection_of(self._client).store
         self._sent = Sent(home)
@@ -92,10 +101,19 @@ class Agent:
             audit, seconds = self._state.audit, settings.audit_seconds
             self._auditor = Auditor(self._identity, audit, self._store, self._keys_of, home.quarantine, seconds)
             self._auditor.start()
+            self._keys = KeyWatch(home, audit, self._office.peers, connection_of(self._client), seconds)
             self._state.ledger.recover()  # and first compares it with the audit log
         except BaseException:
             self._state.close()
             raise
+
+    def _put_new_keys_in_place(self) -> None:
+        state = State(self.home.state)
+        try:
+            if finish_rotation(self.home, self.settings.email, state.audit):
+                self._identity = Identity.load(self.settings.email, self.home.keys)
+        finally:
+            state.close()
 
     def _serve_audited(self) -> None:
         log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
@@ -138,6 +156,7 @@ class Agent:
             log.exception("the sync failed")
         else:
             self._cut_off = False
+            self._follow_keys(sweep=False)
             if self._beat():
                 self._trouble.over()
 
@@ -161,6 +180,8 @@ class Agent:
         for one in self._office.received():
             if isinstance(one, BadSubmission):
                 self._office.reject_bad(one)
+            elif why := self._strange(one):
+                self._office.reject_bad(BadSubmission(why, one.job))
             else:
                 self._announce(one)
                 self._repeat(one)
@@ -192,14 +213,36 @@ class Agent:
     def _audit(self) -> None:
         try:
             self._auditor.look()
+            self._follow_keys(sweep=True)
         except Refused:
             raise  # the log is not what others have seen of it: nothing may run on
         except Exception:  # as in `_look`
             log.exception("heads of audit logs could not be exchanged")
 
+    def _follow_keys(self, *, sweep: bool) -> None:
+        """Heeds peers that have replaced their keys, or whose keys two claim. sweep: asks the store for them too."""
+        changed = self._keys.look() if sweep else self._keys.noted()
+        for study, session in list(self._sessions.items()):
+            if session.researcher in changed:
+                session.finish()  # another one begins with the keys that are pinned now, if there are any
+                del self._sessions[study]
+
     def _keys_of(self, email: str) -> PublicIdentity | None:
         document = published_document(connection_of(self._client), email)
-        return PublicIdentity.parse(email, document) if document else None
+        if not document:
+            return None
+        said = [one.model_dump(mode="json") for one in successions.shown(self._store, email)]
+        return successions.public_of(email, document, said)
+
+    def _strange(self, one: Submission) -> str:
+        """Why a study that is new here cannot be understood, although it can be read; empty where it can."""
+        if one.digest in self._told or self._state.decision(one.digest):
+            return ""
+        try:
+            protocol.agreed(protocol.of(self._store, self._office.peers.require(one.manifest.researcher)))
+        except Refused as problem:
+            return problem.message
+        return ""
 
     def _announce(self, one: Submission) -> None:
         digest = one.digest
@@ -240,19 +283,13 @@ class Agent:
             return
         bench = Workbench(self.home, manifest, self.settings.limits, self.settings.worker_idle_seconds)
         told = self._identity, researcher, self._store, self._state, bench, self.settings.poll_seconds
+        follow = functools.partial(connection_of(self._client).follow, researcher.email)
         network = manifest.gossip
-        session = GossipSession(*told, network, self._keys_of) if network else StudySession(*told)
+        session = (
+            GossipSession(*told, follow, network=network, keys_of=self._keys_of)
+            if network
+            else StudySession(*told, follow)
+        )
         self._sessions[study] = session
         session.start()
         log.info("study %s is open for rounds", manifest.job_name)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self.home.lock.open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Refused(
-                    f"Another agent is serving {self.home.path} already.", "Stop it first, or use another --home."
-                ) from None
-            yield

@@ -10,6 +10,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 
 from datasites.agent.admission import Admission
 from datasites.agent.kept import Kept
@@ -47,12 +48,15 @@ class StudySession(threading.Thread):
         state: State,
         bench: Workbench,
         longest_wait: float,
+        follow: Callable[[], bool] = lambda: False,
     ) -> None:
+        """follow: whether the researcher has replaced its keys; then the agent starts another session with them."""
         self.study = bench.manifest.digest
         super().__init__(name=f"study-{self.study[:8]}", daemon=True)
         self._identity, self._researcher = identity, researcher
         self._store, self._state, self._bench = store, state, bench
         self._longest_wait = longest_wait
+        self._follow = follow
         self._ending = threading.Event()
         self.closed = threading.Event()  # set by the agent when the study may no longer run
         watch = PolicyWatch(bench.home, state, bench.manifest)
@@ -68,6 +72,11 @@ class StudySession(threading.Thread):
         self._seen = keys.round_down(self.study, identity.email, state.last_round(self.study))
         self._put_aside: set[tuple[str, str]] = set()  # names and versions
         self._answered = -math.inf
+
+    @property
+    def researcher(self) -> str:
+        """The researcher's address."""
+        return self._researcher.email
 
     @property
     def in_use(self) -> bool:
@@ -126,7 +135,8 @@ class StudySession(threading.Thread):
             raw = self._store.get(key, ROUND_BYTES)
             if raw is None:
                 return False  # the round was closed and its message withdrawn just now
-            plaintext = self._identity.open(self._researcher, raw)
+            if (plaintext := self._opened(raw)) is None:
+                return False
             number = self._number(key, plaintext)
             stored = self._state.answer(self.study, number)
             if stored and stored.request != request_digest(plaintext):
@@ -142,6 +152,15 @@ class StudySession(threading.Thread):
         else:
             self._answer(number, plaintext)
         return True
+
+    def _opened(self, raw: bytes) -> bytes | None:
+        """None for the message of a researcher who has replaced its keys. Raises Refused."""
+        try:
+            return self._identity.open(self._researcher, raw)
+        except Refused:
+            if self._follow():
+                return None
+            raise
 
     def _number(self, key: str, plaintext: bytes) -> int:
         """The round. Raises Refused for what was signed for another place, and copied here by whoever has the store:

@@ -74,6 +74,8 @@ class Office:
             found.append("It was written for another version of the table's dictionary; it must be submitted again.")
         if manifest.gossip and manifest.gossip.hospitals.get(self.identity.email) != self.identity.public.fingerprint:
             found.append("Hospitals would train without a centre, and this one, with its keys, is not among them.")
+        if manifest.asked and self.state.ledger.closed(manifest.dataset):
+            found.append("Its table's privacy budget is closed, as a backup was put back.")
         return found + (manifest.asked.problems(dictionary) if manifest.asked else [])
 
     def note(self, submission: Submission) -> bool:
@@ -182,6 +184,21 @@ class Office:
         if current is None or current.decision.verdict != "approved":
             raise InvalidInput("This study is not approved.", "There is nothing to revoke.")
         return self._record(submission, "revoked", by, reason)
+
+    def take_back(self, standing: Decision, *, reason: str, by: str = "") -> SignedDecision:
+        """Revokes an approval in force, whatever has become of its submission and its researcher's keys."""
+        revoked = Decision(
+            study=standing.study,
+            hospital=self.identity.email,
+            number=standing.number + 1,
+            verdict="revoked",
+            reason=reason,
+            decided_by=by,
+            decided_at=now(),
+        )
+        signed = SignedDecision.sign(revoked, self.identity)
+        self.state.record_decision(signed)
+        return signed
 
     def _record(
         self,

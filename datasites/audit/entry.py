@@ -22,7 +22,11 @@ class Kind(StrEnum):
     AGENT_STARTED = "agent_started"  # fingerprint
     AGENT_STOPPED = "agent_stopped"
     PUBLISHED = "published"  # dataset, dictionary; written before anything is shown
+    KEYS_REPLACED = "keys_replaced"  # number, fingerprint, before (the old one), message (the statement's digest)
     PEER_ACCEPTED = "peer_accepted"  # peer, fingerprint
+    PEER_KEYS_REPLACED = "peer_keys_replaced"  # peer, number, fingerprint, before, message: as its own statement says
+    PEER_KEYS_FORKED = "peer_keys_forked"  # peer, message; two successors of the same keys: nothing is taken from it
+    PEER_REMOVED = "peer_removed"  # peer, fingerprint; written before it is no peer any more
     STUDY_RECEIVED = "study_received"  # study, name, researcher, bytes, files
     STUDY_REFUSED = "study_refused"  # message (digest of the job's name), peer
     DECIDED = "decided"  # study, decision (its number), verdict, rounds, expires_at, policy (digest), document (digest)
@@ -42,6 +46,9 @@ class Kind(StrEnum):
     MESSAGE_QUARANTINED = "message_quarantined"  # message (its name in the quarantine), peer, note (digest)
     HEAD_SEEN = "head_seen"  # hospital, fingerprint, size, root, head_at, signature
     HEAD_ALARM = "head_alarm"  # the same, and verdict
+    RESTORED = "restored"  # size, root (kept); if entries are lost: lost, lost_root, signature (their newest head)
+    BUDGET_CLOSED = "budget_closed"  # dataset, or * for all tables; what was spent is not known any more
+    BUDGET_REOPENED = "budget_reopened"  # dataset, by: its owner answers for what is left
     DRIFT_CHECKED = "drift_checked"  # dataset, report (digest; what it found stays at home)
     REPUTATION_SEEN = "reputation_seen"  # peer, line (its number), remark (the line's digest)
     REPUTATION_CONTESTED = "reputation_contested"  # the same, and document (digest); before it is sent

@@ -4,9 +4,10 @@ JSON lines, each in canonical form:
 
 | line | what |
 |---|---|
-| {"format", "hospital", "keys"} | the hospital's public keys, a DID document |
+| {"format", "hospital", "keys"} | the hospital's public keys: a DID document, or one with what introduced it |
 | {"entry": ..., "leaf": ...} | one for each entry, in order, with its leaf hash |
 | {"head": ..., "holder": ..., "signature": ...} | signed heads of this log; the holder is the hospital, or a witness |
+| {"gap", "signature"} | what the hospital says of entries that it lost, a backup having been put back |
 | {"keys", "peer", "verdict"} | another hospital whose heads this log has seen (entries `head_seen`) |
 | {"export": {"at", "hospital", "lines", "sha256", "size"}, "signature"} | the end: signed over all lines before it |
 """
@@ -21,11 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from datasites.audit.gaps import kept_gaps
 from datasites.audit.heads import OwnHeads
 from datasites.audit.log import AuditLog
 from datasites.audit.witness import witnessed
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity
+from datasites.wire.successions import spelt
 from policies.errors import InvalidInput
 
 FORMAT, CONTEXT = "wardround-audit-1", "audit-export"
@@ -56,18 +59,23 @@ def export(identity: Identity, audit: AuditLog, path: Path) -> int:
 
 
 def _lines(identity: Identity, audit: AuditLog, size: int) -> Iterator[bytes]:
-    yield _line({"format": FORMAT, "hospital": identity.email, "keys": identity.public.document})
+    yield _line({"format": FORMAT, "hospital": identity.email, "keys": spelt(identity.public)})
     for entry, leaf in audit.lines(size):
         yield ENTRY + entry + LEAF + leaf.hex().encode() + b'"}\n'
     kept = OwnHeads(identity, audit).kept()
-    own = [one for holder, one in kept if holder == identity.email and one.head.size <= size][-_OWN_HEADS:]
+    own = [one for holder, one in kept if holder == identity.email and one.head.size <= size]
+    # a command that was running while the keys were replaced may have signed with the old ones still
+    own = [one for one in own if one.verified(identity.public)][-_OWN_HEADS:]
     for signed in own:
         yield _line({**signed.model_dump(mode="json"), "holder": identity.email})
     for holder, signed in kept:
         if holder != identity.email and signed.head.size <= size:
             yield _line({**signed.model_dump(mode="json"), "holder": holder})
+    for one in kept_gaps(audit):
+        if one.gap.kept <= size:
+            yield _line(one.model_dump(mode="json"))
     for peer in witnessed(audit):
-        yield _line({"keys": peer.hospital.document, "peer": peer.hospital.email, "verdict": peer.verdict.value})
+        yield _line({"keys": spelt(peer.hospital), "peer": peer.hospital.email, "verdict": peer.verdict.value})
 
 
 def _end(identity: Identity, size: int, lines: int, digest: str) -> bytes:

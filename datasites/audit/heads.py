@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from datasites.audit.gaps import kept_gaps
 from datasites.audit.log import AuditLog
 from datasites.wire import heads, keys
+from datasites.wire.gaps import covered
 from datasites.wire.heads import Head, Publication, SignedHead
 from datasites.wire.identity import Identity, check_email
 from datasites.wire.merkle import consistency_proof
@@ -35,8 +37,10 @@ class OwnHeads:
         with self._log.transaction() as db:  # heads are signed one after the other, whichever process does
             if (size := self._log.size) == 0:
                 raise InvalidInput("The audit log is empty.", "Nothing has happened at this datasite yet.")
-            # clocks may be set back
-            at = max([datetime.now(UTC).replace(microsecond=0), *(one.head.at for _, one in self.kept(newest=True))])
+            # clocks may be set back; and what is signed behind a gap must not look like what was lost in it
+            earlier = [one.head.at for _, one in self.kept(newest=True)]
+            earlier += [one.gap.at + timedelta(seconds=1) for one in kept_gaps(self._log)]
+            at = max([datetime.now(UTC).replace(microsecond=0), *earlier])
             head = Head(hospital=self._identity.email, size=size, root=self._log.root(size).hex(), at=at)
             signed = SignedHead.sign(head, self._identity)
             _keep(db, self._identity.email, signed)
@@ -47,6 +51,23 @@ class OwnHeads:
         query = "SELECT holder, document FROM audit_heads ORDER BY size DESC, holder LIMIT ?"
         rows = self._log.rows(query, 1 if newest else -1)[::-1]
         return [(holder, SignedHead.model_validate_json(document)) for holder, document in rows]
+
+    def shown(self, store: Store) -> list[tuple[str, SignedHead]]:
+        """Every head of this hospital that lies in the store, by who put it there: itself, or a witness."""
+        own = [heads.read_publication(store, name, self._identity.public) for name in store.names(self._box)]
+        found = [(self._identity.email, one.head) for one in own if one]
+        for witness in participants(store)[:_WITNESSES]:
+            if signed := heads.read_witnessed(store, witness, self._identity.public):
+                found.append((witness, signed))
+        return found
+
+    def drop_lost(self, store: Store) -> None:
+        """Takes the heads of what was lost out of this hospital's own box."""
+        gaps = kept_gaps(self._log)
+        for name in store.names(self._box):
+            found = heads.read_publication(store, name, self._identity.public)
+            if found and covered(gaps, found.head.head.size, found.head.head.at):
+                store.delete(name)
 
     def check(self, store: Store) -> None:
         """Compares the log with every head it has shown, in the store and with witnesses. Raises Refused when the log
@@ -69,7 +90,9 @@ class OwnHeads:
         witnessed = "SELECT DISTINCT size FROM audit_heads WHERE holder <> ?"
         earlier = there | {m for (m,) in self._log.rows(witnessed, self._identity.email)}
         proofs = {m: consistency_proof(m, size, self._log.node) for m in earlier if m < size}
-        publication = Publication.sign(signed, proofs, self._identity)
+        gaps = kept_gaps(self._log)
+        proofs |= {one.gap.kept: consistency_proof(one.gap.kept, size, self._log.node) for one in gaps}
+        publication = Publication.sign(signed, proofs, self._identity, gaps)
         store.put(heads.key(self._identity.email, size), publication.model_dump_json().encode())
         self._published = size
         old = there - _worth_keeping(there | {size})
@@ -83,8 +106,10 @@ class OwnHeads:
 
     def _compare(self, holder: str, signed: SignedHead) -> None:
         head, size = signed.head, self._log.size
+        if covered(kept_gaps(self._log), head.size, head.at):
+            return  # of what was lost with a backup that was put back, as this log says
         how = "published" if holder == self._identity.email else f"seen by {holder}"
-        hint = "Restore the newest state.db, not an older copy; if it is lost, this datasite must be made anew."
+        hint = "Restore the newest state.db, not an older copy; if it is lost: wardround datasite confirm-restore."
         if head.size > size:
             raise LogMismatch(f"The audit log was rolled back to {size:,} entries: {head.size:,} were {how}.", hint)
         if self._log.root(head.size).hex() != head.root:

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS audit_heads (
     holder TEXT NOT NULL, size INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (holder, size)) STRICT;
 CREATE TABLE IF NOT EXISTS audit_witnessed (
     hospital TEXT PRIMARY KEY, keys TEXT NOT NULL, head TEXT, verdict TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS audit_gaps (number INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
 CREATE TRIGGER IF NOT EXISTS audit_entries_stay BEFORE UPDATE ON audit_entries
     BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS audit_entries_remain BEFORE DELETE ON audit_entries

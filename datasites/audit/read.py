@@ -15,9 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from datasites.audit.entry import Kind
 from datasites.audit.export import CONTEXT, ENTRY, FORMAT, LEAF
 from datasites.wire.canonical import canonical_json
+from datasites.wire.gaps import SignedGap
 from datasites.wire.heads import Head, Signature, SignedHead
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.merkle import MemoryTree, leaf_hash
+from datasites.wire.successions import read_spelt
 from policies.errors import InvalidInput, Refused
 
 _LEAF = re.compile(re.escape(LEAF) + rb'([0-9a-f]{64})"\}')
@@ -35,6 +37,7 @@ class Export:
     heads: list[tuple[str, SignedHead]] = field(default_factory=list)
     peers: dict[str, tuple[PublicIdentity, str]] = field(default_factory=dict)
     seen: list[SignedHead] = field(default_factory=list)
+    gaps: list[SignedGap] = field(default_factory=list)
     end: dict[str, Any] | None = None
     wrong_entry: str = ""
     wrong: list[str] = field(default_factory=list)
@@ -112,12 +115,14 @@ def _read_other(found: Export, number: int, line: bytes, digest: str) -> str:
         if canonical_json(content) + b"\n" != line:
             raise ValueError
         if number == 1 and content.get("format") == FORMAT:
-            found.public = PublicIdentity.parse(content["hospital"], content["keys"])
+            found.public = read_spelt(content["hospital"], content["keys"])
         elif content.keys() == {"head", "holder", "signature"}:
             spelt = json.dumps({"head": content["head"], "signature": content["signature"]})
             found.heads.append((str(content["holder"]), SignedHead.model_validate_json(spelt)))
+        elif content.keys() == {"gap", "signature"}:
+            found.gaps.append(SignedGap.model_validate_json(json.dumps(content)))
         elif content.keys() == {"keys", "peer", "verdict"}:
-            public = PublicIdentity.parse(content["peer"], content["keys"])
+            public = read_spelt(content["peer"], content["keys"])
             found.peers[public.email] = (public, str(content["verdict"]))
         elif content.keys() == {"export", "signature"}:
             found.end = _end(found, content, number, digest)

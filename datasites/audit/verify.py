@@ -8,9 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from datasites.audit.read import Export, read_export
+from datasites.wire.gaps import SignedGap, covered
 from datasites.wire.heads import SignedHead
-from datasites.wire.identity import PublicIdentity, same_fingerprint
+from datasites.wire.identity import PublicIdentity
 from datasites.wire.shown import heading, paragraph, table
+from datasites.wire.successions import fits
 from datasites.wire.witness import Memory, Verdict
 from policies.errors import InvalidInput
 
@@ -56,6 +58,7 @@ def verify(path: Path, others: Sequence[Path] = (), fingerprint: str = "") -> Re
     if public is None:
         raise InvalidInput(f"{path} does not begin with a hospital's keys.", "Make it with: wardround audit export.")
     findings = [_keys(public, fingerprint), _entries(export), _file(export), _heads(export, public)]
+    findings += [_gap(export, public, one) for one in export.gaps]
     findings += [_peer(export, email) for email in sorted(export.peers)]
     findings += [_witness(export, public, other) for other in others]
     return Report(public.email, export.tree.size, findings)
@@ -65,8 +68,10 @@ def _keys(public: PublicIdentity, fingerprint: str) -> Finding:
     shown = public.fingerprint
     if not fingerprint:
         return Finding("keys", f"{shown}; compare it with the hospital's", True)
-    good = same_fingerprint(fingerprint, shown)
-    return Finding("keys", shown if good else f"{shown}, not the fingerprint you gave", good)
+    said = fits(fingerprint, public)
+    if said is None:
+        return Finding("keys", f"{shown}, not the fingerprint you gave", False)
+    return Finding("keys", f"{shown}; {said}" if said else shown, True)
 
 
 def _entries(export: Export) -> Finding:
@@ -109,6 +114,17 @@ def _head_problem(export: Export, public: PublicIdentity, signed: SignedHead) ->
     return ""
 
 
+def _gap(export: Export, public: PublicIdentity, signed: SignedGap) -> Finding:
+    """Entries that the hospital itself says are lost. Good: it says so, and what was kept is what it says."""
+    gap, what = signed.gap, "a backup was put back"
+    if not signed.verified(public):
+        return Finding(what, "it is said, but not signed by the hospital", False)
+    if gap.kept > export.tree.size or export.tree.root(gap.kept).hex() != gap.root:
+        return Finding(what, f"the first {gap.kept:,} entries are not those it says it kept", False)
+    told = f"ENTRIES {gap.kept + 1:,} TO {gap.lost:,} OF BEFORE {gap.at:%Y-%m-%d %H:%M} UTC ARE LOST, as it says itself"
+    return Finding(what, told, True)
+
+
 def _peer(export: Export, email: str) -> Finding:
     """What this log has seen of another hospital; its newest signature is checked."""
     public, verdict = export.peers[email]
@@ -124,6 +140,9 @@ def _witness(export: Export, public: PublicIdentity, path: Path) -> Finding:
     """Holds this log to the heads of it that somebody else has seen."""
     who, seen = _read_witness(path, public.email)
     what = f"seen by {who}"
+    gaps = [one for one in export.gaps if one.verified(public)]
+    lost = [one for one in seen if covered(gaps, one.head.size, one.head.at)]
+    seen = [one for one in seen if one not in lost]
     ended = datetime.fromisoformat(export.end["at"]) if export.end else None
     later = [one for one in seen if one.head.size > export.tree.size]
     for one in seen:
@@ -137,9 +156,10 @@ def _witness(export: Export, public: PublicIdentity, path: Path) -> Finding:
     missing = [one for one in later if (ended is None or one.head.at <= ended) and one.verified(public)]
     if missing and not export.wrong_entry:
         return Finding(what, f"THE LOG WAS CUT: it had {missing[0].head.size:,} entries before this export", False)
-    if not seen:
+    if not seen and not lost:
         return Finding(what, f"no head of {public.email}", True)
-    return Finding(what, f"{len(seen) - len(later):,} heads agree, {len(later):,} are newer than this file", True)
+    told = f"{len(seen) - len(later):,} heads agree, {len(later):,} are newer than this file"
+    return Finding(what, f"{told}; {len(lost):,} are of what the hospital says it lost" if lost else told, True)
 
 
 def _read_witness(path: Path, hospital: str) -> tuple[str, list[SignedHead]]:

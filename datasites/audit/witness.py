@@ -10,15 +10,17 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from datasites.audit.entry import Kind
 from datasites.audit.heads import participants
 from datasites.audit.log import AuditLog
-from datasites.wire import heads
+from datasites.wire import heads, successions
 from datasites.wire.heads import SignedHead
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.store import Store
-from datasites.wire.witness import Sight, Verdict, Watch
+from datasites.wire.successions import Chain, SignedSuccession
+from datasites.wire.witness import Sight, Verdict, Watch, worse
 from policies.errors import InvalidInput, Refused
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,28 @@ class Witness:
             if email != self._email and self._store.names(heads.box(email)):
                 before = known.get(email) or (self._meet(email) if len(known) < _HOSPITALS else None)
                 if before:
-                    known[email] = before
-                    self._look_at(before)
+                    known[email] = self._followed(before)
+                    self._look_at(known[email])
+
+    def _followed(self, before: Witnessed) -> Witnessed:
+        """With the newest keys that the hospital's own statements lead to, which are recorded."""
+        hospital = before.hospital
+        there = successions.shown(self._store, hospital.email)
+        known = successions.parsed(hospital.email, [one.statement for one in hospital.earlier])
+        if successions.forked(known, there):
+            log.error("the keys of %s have signed two successors: telephone its data owner", hospital.email)
+            return before  # what the second one signs is nobody's word here
+        new = successions.leads(there, hospital.fingerprint)
+        if not new:
+            return before
+        said = [one.model_dump(mode="json") for one in there]
+        after = successions.public_of(hospital.email, new[-1].new.document, said)
+        note_followed(self._audit, hospital.email, new)
+        with self._audit.transaction() as db:
+            row = (_spelt(after), hospital.email)
+            db.execute("UPDATE audit_witnessed SET keys = ? WHERE hospital = ?", row)
+        log.warning("%s has replaced its keys by %s, as they have signed", hospital.email, after.fingerprint)
+        return Witnessed(after, before.head, before.verdict)
 
     def _meet(self, email: str) -> Witnessed | None:
         try:
@@ -66,8 +88,7 @@ class Witness:
     def _look_at(self, before: Witnessed) -> None:
         hospital = before.hospital
         sight = self._watch.look(hospital, before.head)
-        if before.verdict is Verdict.REWRITTEN:  # stays so: it has signed two histories
-            sight = Sight(Verdict.REWRITTEN, sight.head, sight.against)
+        sight = Sight(worse(before.verdict, sight.verdict), sight.head, sight.against)
         if (sight.head, sight.verdict) != (before.head, before.verdict):
             self._remember(before, sight)
         if sight.head and self._told.get(hospital.email) != sight.head:
@@ -82,7 +103,7 @@ class Witness:
             if sight.against and changed:
                 self._audit.add(Kind.HEAD_ALARM, verdict=sight.verdict, **_evidence(hospital, sight.against))
             head = sight.head.model_dump_json() if sight.head else None
-            row = (hospital.email, json.dumps(hospital.document, sort_keys=True), head, sight.verdict)
+            row = (hospital.email, _spelt(hospital), head, sight.verdict)
             db.execute("INSERT OR REPLACE INTO audit_witnessed VALUES (?, ?, ?, ?)", row)
         if changed:
             _tell(hospital.email, sight.verdict)
@@ -92,12 +113,45 @@ def witnessed(audit: AuditLog) -> list[Witnessed]:
     """Every other hospital that this one has seen a head of."""
     return [
         Witnessed(
-            PublicIdentity(hospital, json.loads(document)),  # checked before it was pinned
+            _pinned(hospital, json.loads(document)),
             SignedHead.model_validate_json(head) if head else None,
             Verdict(verdict),
         )
         for hospital, document, head, verdict in audit.rows("SELECT * FROM audit_witnessed ORDER BY hospital")
     ]
+
+
+def forget(audit: AuditLog, hospital: str) -> None:
+    """Meets the hospital as a stranger from now on; what was seen of it stays in the log."""
+    with audit.transaction() as db:
+        db.execute("DELETE FROM audit_witnessed WHERE hospital = ?", (hospital,))
+
+
+def note_followed(audit: AuditLog, email: str, chain: Chain) -> list[SignedSuccession]:
+    """Records statements by which somebody's keys were replaced; returns those that are new here."""
+    return [
+        one
+        for one in chain
+        if audit.record_once(
+            Kind.PEER_KEYS_REPLACED,
+            message=one.digest,
+            peer=email,
+            number=one.succession.number,
+            fingerprint=one.new.fingerprint,
+            before=one.old.fingerprint,
+        )
+    ]
+
+
+def _pinned(hospital: str, content: dict[str, Any]) -> PublicIdentity:
+    """What was checked before it was written here."""
+    if "successions" in content:
+        return successions.read_spelt(hospital, content)
+    return PublicIdentity(hospital, content)
+
+
+def _spelt(hospital: PublicIdentity) -> str:
+    return json.dumps(successions.spelt(hospital), sort_keys=True)
 
 
 def _evidence(hospital: PublicIdentity, signed: SignedHead) -> dict[str, str | int]:
@@ -115,5 +169,9 @@ def _evidence(hospital: PublicIdentity, signed: SignedHead) -> dict[str, str | i
 def _tell(hospital: str, verdict: Verdict) -> None:
     if verdict is Verdict.REWRITTEN:
         log.error("%s has rewritten its audit log: it signed two histories. Ask its data owner.", hospital)
+    elif verdict is Verdict.RESTORED:
+        log.error(
+            "%s says that it has lost entries of its audit log that were seen here: it put a backup back", hospital
+        )
     elif verdict is Verdict.UNPROVEN:
         log.warning("%s does not prove that its audit log continues what was seen before", hospital)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, YesOption, opened
 from policies.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -29,17 +29,35 @@ def show(table: TableArgument = "", home: HomeOption = DEFAULT_HOME, json: JsonO
     """Show what is spent and left: of the table, for each researcher and for each study."""
     with opened(home) as site:
         budget = site.budget(_table(site, table))
+        closed = site.state.ledger.closed(budget.table)
     everybody = (budget.total, *budget.researchers, *budget.studies)
     if json:
         delta = budget.limits.delta if budget.limits else None
         spends = [{**dataclasses.asdict(one), "left": one.left} for one in everybody]
-        _json({"table": budget.table, "delta": delta, "spends": spends})
+        _json({"table": budget.table, "closed": closed, "delta": delta, "spends": spends})
     elif budget.limits is None:
         Console(highlight=False).print(
             f"The policy of {escape(budget.table)} has no privacy budget: see its \\[budget]."
         )
     else:
         _show(budget, everybody, budget.limits.delta)
+        if closed:
+            Console(highlight=False).print("[bold red]Closed[/]: a backup was put back. See: wardround budget reopen")
+
+
+@app.command()
+def reopen(table: TableArgument = "", yes: YesOption = False, home: HomeOption = DEFAULT_HOME) -> None:
+    """Let a budget be used again that a restored backup has closed. First lower its policy by what was spent since.
+
+    What was spent between the backup and its loss is not known here: an export of the audit log, a report or a printed
+    `budget show` of that time may tell.
+    """
+    with opened(home) as site:
+        name = _table(site, table)
+        if not yes:
+            typer.confirm(f"Do you answer for what the policy of {name} says is left?", abort=True)
+        site.reopen_budget(name)
+    typer.echo(f"The budget of {name} can be used again. That is on record.")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from datasites.cli import outputs, reputation
+from datasites.cli import backup, keys, machine, outputs, reputation
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument, opened
 
 app = typer.Typer(help="A hospital's side: publish a table, look at requests, decide, serve.", no_args_is_help=True)
@@ -190,3 +190,13 @@ def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
 
 for command in (outputs.held, outputs.log, outputs.release_log, reputation.reputation, reputation.contest):
     app.command()(command)
+for lifecycle in (
+    keys.distrust,
+    keys.rotate_keys,
+    backup.backup,
+    backup.restore,
+    backup.confirm_restore,
+    machine.systemd,
+    machine.uninstall,
+):
+    app.command()(lifecycle)

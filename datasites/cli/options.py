@@ -23,6 +23,7 @@ HomeOption = Annotated[
         file_okay=False,
     ),
 ]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
 StudyArgument = Annotated[str, typer.Argument(help="The study's name, or its digest's first 8 or more characters.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="What the researcher will read.")]

@@ -114,6 +114,11 @@ def status(site: Datasite, *, as_json: bool) -> None:
             used = f"{row['rounds_used']} of {row['rounds']}"
             table.add_row(row["digest"][:12], row["decision"], used, row["last_outcome"], row["expires"])
         console.print(table)
+    for email, count in content["keys_replaced"].items():
+        times = "once" if count == 1 else f"{count} times"
+        console.print(f"[yellow]{escape(email)} has replaced its keys {times}[/]; see: wardround audit show")
+    for email in content["keys_forked"]:
+        console.print(f"[bold red]two successors of the keys of {escape(email)} were signed: telephone them[/]")
     for hospital, verdict in content["audit"]["witnessed"].items():
         if verdict != Verdict.CONSISTENT:
             console.print(f"[bold red]audit log of {escape(hospital)}: {verdict}[/]")
@@ -127,6 +132,7 @@ def status(site: Datasite, *, as_json: bool) -> None:
 
 
 def _status(site: Datasite) -> dict[str, Any]:
+    peers = PinnedPeers(site.home.peers)
     return {
         "email": site.settings.email,
         "name": site.settings.name,
@@ -134,7 +140,9 @@ def _status(site: Datasite) -> dict[str, Any]:
         "agent": alive(site.home.heartbeat),
         "trouble": trouble(site.home.heartbeat),
         "tables": Registry(site.home.datasets).names(),
-        "peers": PinnedPeers(site.home.peers).accepted(),
+        "peers": peers.accepted(),
+        "keys_replaced": {email: len(peers.chain(email)) for email in peers.accepted() if peers.chain(email)},
+        "keys_forked": peers.forked(),
         "studies": [_progress(signed.decision, site.state) for signed in site.state.current_decisions()],
         "audit": {
             "entries": site.state.audit.size,

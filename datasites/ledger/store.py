@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from datasites.audit.entry import Kind
 from datasites.audit.log import AuditLog
 from datasites.ledger.admission import admit
 from datasites.ledger.check import check_rows
-from datasites.ledger.errors import LedgerDamaged
+from datasites.ledger.errors import BudgetExceeded, LedgerDamaged
 from datasites.ledger.rows import KINDS, Charge, Row, Step
 from datasites.ledger.totals import Scope, Totals
 from policies.errors import InvalidInput, Refused
@@ -26,6 +27,11 @@ _OF_ROUND = """
 SELECT reserved.*, settled.step FROM ledger AS reserved
 LEFT JOIN ledger AS settled ON settled.reservation = reserved.number AND settled.number <> reserved.number
 WHERE reserved.step = 'reserved' AND reserved.study = ? AND reserved.round = ?"""
+ALL_TABLES = "*"
+CLOSED = "A backup was put back, and what was spent since is not known. Its owner: wardround budget reopen."
+_CLOSED = """
+SELECT kind FROM audit_entries WHERE kind IN (?, ?) AND json_extract(entry, '$.dataset') IN (?, ?)
+ORDER BY number DESC LIMIT 1"""
 _HINT = "Restore the newest state.db, not an older copy."
 
 
@@ -47,6 +53,8 @@ class Ledger:
         The same round asked again finds its reservation. Raises BudgetExceeded, and then nothing is charged; Refused
         for a round that was released already, or is reserved for something else.
         """
+        if self.closed(charge.dataset):
+            raise BudgetExceeded(f"The privacy budget of {charge.dataset} is closed.", CLOSED)
         admission = admit(charge, budget)  # what takes long is done before anybody is kept waiting
         with self._audit.transaction():
             totals = self._caught_up()
@@ -82,6 +90,12 @@ class Ledger:
         return len(left)
 
     # reading
+
+    def closed(self, dataset: str) -> bool:
+        """Whether nothing more may be charged: a backup was put back, and what was spent since then is not known.
+        Also for a table that is not known here: it may have been, then."""
+        newest = self._audit.rows(_CLOSED, Kind.BUDGET_CLOSED, Kind.BUDGET_REOPENED, ALL_TABLES, dataset)
+        return bool(newest) and newest[0][0] == Kind.BUDGET_CLOSED
 
     def check(self) -> None:
         """Compares all rows with the audit log, both ways. Raises LedgerDamaged."""

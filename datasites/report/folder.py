@@ -36,6 +36,7 @@ from datasites.state import now
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.manifest import MANIFEST_FILE, SIGNATURE_FILE
+from datasites.wire.successions import spelt
 from policies.errors import InvalidInput
 
 REPORT, ASSESSMENT, LOG = "report.html", "assessment.html", "audit.jsonl"
@@ -135,4 +136,4 @@ def _evidence(record: Record) -> dict[str, bytes]:
 
 
 def _keys(public: PublicIdentity) -> bytes:
-    return json.dumps({"email": public.email, "keys": public.document}, indent=1, sort_keys=True).encode()
+    return json.dumps({"email": public.email, "keys": spelt(public)}, indent=1, sort_keys=True).encode()

@@ -55,7 +55,7 @@ def read_signed(folder: Path, hospital: PublicIdentity) -> tuple[Contents | None
         return None, [Finding(what, f"{SIGNED} is missing or damaged", False)]
     contents = signed.contents
     payload = canonical_json(contents.model_dump(mode="json"))
-    if contents.hospital != hospital.email or not hospital.verify(CONTEXT, payload, signed.signature):
+    if contents.hospital != hospital.email or not hospital.signed(CONTEXT, payload, signed.signature):
         return None, [Finding(what, f"it is not signed by {hospital.email}", False)]
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {SIGNED}
     wrong = [f"{name} is missing" for name in sorted(contents.files.keys() - there)]

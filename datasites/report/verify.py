@@ -16,8 +16,9 @@ from datasites.report.folder import LOG
 from datasites.report.signed import read_signed
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
-from datasites.wire.identity import PublicIdentity, same_fingerprint
+from datasites.wire.identity import PublicIdentity
 from datasites.wire.manifest import MANIFEST_FILE, SIGNATURE_FILE, verify_manifest
+from datasites.wire.successions import fits, read_spelt
 from policies.errors import InvalidInput, Refused
 
 MOST_BYTES = 64 * 1024 * 1024  # of one file that is read whole
@@ -63,7 +64,7 @@ def _hospital(folder: Path) -> PublicIdentity:
 
 def _public(path: Path) -> PublicIdentity:
     told = json.loads(_read(path))
-    return PublicIdentity.parse(told["email"], told["keys"])
+    return read_spelt(told["email"], told["keys"])
 
 
 def _same_keys(log: Path, hospital: PublicIdentity) -> Iterator[Finding]:
@@ -77,8 +78,7 @@ def _shown(hospital: PublicIdentity, fingerprint: str) -> Iterator[Finding]:
     if not fingerprint:
         yield Finding("the hospital's keys", f"{shown}; compare it with the hospital's", True)
     else:
-        same = same_fingerprint(fingerprint, shown)
-        yield Finding("the hospital's keys", shown if same else f"{shown}, not the fingerprint you gave", same)
+        yield Finding("the hospital's keys", *_compared(shown, fits(fingerprint, hospital)))
 
 
 def _manifest(folder: Path, fingerprint: str) -> tuple[list[Finding], str]:
@@ -96,8 +96,13 @@ def _manifest(folder: Path, fingerprint: str) -> tuple[list[Finding], str]:
     shown, whose = keys.fingerprint, "the researcher's keys"
     if not fingerprint:
         return [asked, Finding(whose, f"{shown}; compare it with theirs", True)], sha256(data)
-    same = same_fingerprint(fingerprint, shown)
-    return [asked, Finding(whose, shown if same else f"{shown}, not the fingerprint you gave", same)], sha256(data)
+    return [asked, Finding(whose, *_compared(shown, fits(fingerprint, keys)))], sha256(data)
+
+
+def _compared(shown: str, said: str | None) -> tuple[str, bool]:
+    if said is None:
+        return f"{shown}, not the fingerprint you gave", False
+    return (f"{shown}; {said}" if said else shown), True
 
 
 def _decisions(

@@ -39,7 +39,7 @@ def verify_card(text: bytes, hospital: PublicIdentity) -> Card:
     try:
         content = json.loads(text)
         card = Card.model_validate(content["card"])
-        signed = hospital.verify(CONTEXT, canonical_json(card.model_dump(mode="json")), str(content["signature"]))
+        signed = hospital.signed(CONTEXT, canonical_json(card.model_dump(mode="json")), str(content["signature"]))
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
         signed = False
     if not signed or card.hospital != hospital.email:

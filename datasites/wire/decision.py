@@ -93,7 +93,7 @@ class SignedDecision(Frozen):
     def verified(self, hospital: PublicIdentity) -> bool:
         """Whether the hospital it names signed it."""
         named = self.decision.hospital == hospital.email
-        return named and hospital.verify(CONTEXT, _payload(self.decision), self.signature)
+        return named and hospital.signed(CONTEXT, _payload(self.decision), self.signature)
 
 
 def _payload(decision: Decision) -> bytes:

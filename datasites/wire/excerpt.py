@@ -65,7 +65,7 @@ class SignedExcerpt(Frozen):
     def verified(self, hospital: PublicIdentity) -> bool:
         """Whether the hospital it names signed it."""
         named = self.excerpt.hospital == hospital.email
-        return named and hospital.verify(CONTEXT, _payload(self.excerpt), self.signature)
+        return named and hospital.signed(CONTEXT, _payload(self.excerpt), self.signature)
 
 
 def _payload(excerpt: Excerpt) -> bytes:

@@ -13,12 +13,13 @@ hospital's next head proves that it continues that one too, and a hospital whose
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from datasites.wire import keys
 from datasites.wire.canonical import canonical_json
+from datasites.wire.gaps import SignedGap
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.store import Store
 from datasites.wire.values import Digest, Email, Frozen
@@ -52,7 +53,9 @@ class SignedHead(Frozen):
 
     def verified(self, hospital: PublicIdentity) -> bool:
         """Whether the hospital it names signed it."""
-        return self.head.hospital == hospital.email and hospital.verify(HEAD, _payload(self.head), self.signature)
+        return self.head.hospital == hospital.email and hospital.signed(
+            HEAD, _payload(self.head), self.signature, size=self.head.size
+        )
 
 
 class Publication(Frozen):
@@ -63,16 +66,33 @@ class Publication(Frozen):
 
     head: SignedHead
     proofs: dict[str, tuple[Digest, ...]] = Field(strict=False)
+    gaps: tuple[SignedGap, ...] = Field(default=(), strict=False)
     signature: Signature
 
     @classmethod
-    def sign(cls, head: SignedHead, proofs: dict[int, list[bytes]], identity: Identity) -> Publication:
+    def sign(
+        cls,
+        head: SignedHead,
+        proofs: dict[int, list[bytes]],
+        identity: Identity,
+        gaps: tuple[SignedGap, ...] = (),
+    ) -> Publication:
         spelt = {str(size): tuple(h.hex() for h in proof) for size, proof in sorted(proofs.items())}
-        return cls(head=head, proofs=spelt, signature=identity.sign(PUBLICATION, _proven(head, spelt)))
+        signature = identity.sign(PUBLICATION, _proven(head, spelt, gaps))
+        return cls(head=head, proofs=spelt, gaps=gaps, signature=signature)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One of a log without a gap reads as it did before there was the word."""
+        content: dict[str, Any] = handler(self)
+        if not self.gaps:
+            content.pop("gaps", None)
+        return content
 
     def verified(self, hospital: PublicIdentity) -> bool:
-        signed = hospital.verify(PUBLICATION, _proven(self.head, self.proofs), self.signature)
-        return signed and self.head.verified(hospital)
+        size = self.head.head.size
+        signed = hospital.signed(PUBLICATION, _proven(self.head, self.proofs, self.gaps), self.signature, size=size)
+        return signed and self.head.verified(hospital) and all(one.verified(hospital) for one in self.gaps)
 
     def proof_from(self, size: int) -> list[bytes] | None:
         spelt = self.proofs.get(str(size))
@@ -123,5 +143,8 @@ def _payload(head: Head) -> bytes:
     return canonical_json(head.model_dump(mode="json"))
 
 
-def _proven(head: SignedHead, proofs: dict[str, tuple[str, ...]]) -> bytes:
-    return canonical_json({"head": head.model_dump(mode="json"), "proofs": proofs})
+def _proven(head: SignedHead, proofs: dict[str, tuple[str, ...]], gaps: tuple[SignedGap, ...]) -> bytes:
+    content: dict[str, Any] = {"head": head.model_dump(mode="json"), "proofs": proofs}
+    if gaps:
+        content["gaps"] = [one.model_dump(mode="json") for one in gaps]
+    return canonical_json(content)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +50,15 @@ def _payload(context: str, payload: bytes) -> bytes:
     return b"wardround/1/" + context.encode() + b"\0" + payload
 
 
+def _verified(document: dict[str, Any], context: str, payload: bytes, signature: str) -> bool:
+    key = Ed25519PublicKey.from_public_bytes(_bytes(str(document["verificationMethod"][0]["publicKeyJwk"]["x"])))
+    try:
+        key.verify(_bytes(signature), _payload(context, payload))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def _keys_are_signed(document: dict[str, Any]) -> bool:
     try:
         bundle = syc.SyftPublicKeyBundle.from_did_document(document)
@@ -59,11 +68,31 @@ def _keys_are_signed(document: dict[str, Any]) -> bool:
 
 
 @dataclass(frozen=True)
+class Retired:
+    """Public keys that were replaced, by this signed statement (`successions.SignedSuccession`, as JSON)."""
+
+    statement: dict[str, Any]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return dict(self.statement["succession"]["old"])
+
+    @property
+    def until(self) -> int:
+        """How many entries the participant's audit log had then; 0 for who keeps none."""
+        return int(self.statement["succession"]["log_size"])
+
+
+@dataclass(frozen=True)
 class PublicIdentity:
-    """A participant's public keys, as a DID document (what Syft calls a public encryption bundle)."""
+    """A participant's public keys, as a DID document (what Syft calls a public encryption bundle).
+
+    earlier: the keys it had before, oldest first. They open no message; what was signed by them stays signed.
+    """
 
     email: str
     document: dict[str, Any]
+    earlier: tuple[Retired, ...] = ()
 
     @classmethod
     def parse(cls, email: str, document: object) -> PublicIdentity:
@@ -85,15 +114,19 @@ class PublicIdentity:
 
     def verify(self, context: str, payload: bytes, signature: str) -> bool:
         """Whether `signature` was made by this identity over `payload` for `context`."""
-        key = Ed25519PublicKey.from_public_bytes(self._identity_key())
-        try:
-            key.verify(_bytes(signature), _payload(context, payload))
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+        return _verified(self.document, context, payload, signature)
 
-    def _identity_key(self) -> bytes:
-        return _bytes(str(self.document["verificationMethod"][0]["publicKeyJwk"]["x"]))
+    def signed(self, context: str, payload: bytes, signature: str, size: int | None = None) -> bool:
+        """The same for a record, which may be of the time of this identity's earlier keys. size: of the audit log that
+        it is about; earlier keys sign for no log that is longer than it was when they were replaced."""
+        if self.verify(context, payload, signature):
+            return True
+        good = (one.document for one in self.earlier if size is None or size <= one.until)
+        return any(_verified(document, context, payload, signature) for document in good)
+
+    def as_of(self, retired: Retired) -> PublicIdentity:
+        """This participant as it was with those keys."""
+        return PublicIdentity(self.email, retired.document, self.earlier[: self.earlier.index(retired)])
 
 
 def same_fingerprint(left: str, right: str) -> bool:
@@ -131,15 +164,23 @@ def _opened(document: dict[str, Any], path: Path, passphrase: bytes) -> bytes:
 
 
 class Identity:
-    """A participant's private keys, kept in a file that only its owner may read, under a passphrase if wished."""
+    """A participant's private keys, kept in a file that only its owner may read, under a passphrase if wished.
 
-    def __init__(self, email: str, keys: Any) -> None:
+    successions: the statements (`successions.SignedSuccession`, as JSON) that lead from its first keys to these.
+    older: the private keys that were replaced, oldest first. They open what was sealed for them, and sign nothing.
+    """
+
+    def __init__(
+        self, email: str, keys: Any, older: Sequence[Any] = (), successions: Sequence[dict[str, Any]] = ()
+    ) -> None:
         self.email = email
         self._keys = keys
+        self.older = tuple(older)
+        self.successions = tuple(successions)
         seed = _bytes(keys.to_jwks()["identity_key"]["d"])
         self._signing = Ed25519PrivateKey.from_private_bytes(seed)
         document = keys.to_public_bundle().to_did_document(f"did:syft:{email}")
-        self.public = PublicIdentity(email, {**document, "identity": email})
+        self.public = PublicIdentity(email, {**document, "identity": email}, tuple(map(Retired, self.successions)))
 
     @classmethod
     def create(cls, email: str, path: Path, passphrase: bytes | None = None) -> Identity:
@@ -164,13 +205,19 @@ class Identity:
             if content.get("kind") == _SEALED:
                 content = json.loads(_opened(content, path, passphrase_of(path)))
             keys, owner = syc.SyftPrivateKeys.from_jwks(content["keys_jwk"]), content["email"]
+            older = [syc.SyftPrivateKeys.from_jwks(one) for one in content.get("older", [])]
+            successions = list(content.get("successions", []))
         except WardroundError:
             raise
         except Exception:  # the native library raises its own undeclared types
             raise InvalidInput(f"The key file {path} is damaged.", "Restore it from a backup.") from None
         if owner != email:
             raise Refused(f"The key file {path} belongs to {owner}, not to {email}.", "Use that address.")
-        return cls(email, keys)
+        return cls(email, keys, older, successions)
+
+    def succeeded_by(self, keys: Any, statement: dict[str, Any]) -> Identity:
+        """The same participant with other keys, as `statement` says."""
+        return Identity(self.email, keys, (*self.older, self._keys), (*self.successions, statement))
 
     def save(self, path: Path, passphrase: bytes | None) -> None:
         """Replaces the key file in one step."""
@@ -190,9 +237,10 @@ class Identity:
             os.close(descriptor)
 
     def _content(self) -> bytes:
-        return json.dumps(
-            {"email": self.email, "keys_jwk": self._keys.to_jwks(), "peer_bundles": {}}, indent=2
-        ).encode()
+        content = {"email": self.email, "keys_jwk": self._keys.to_jwks(), "peer_bundles": {}}
+        if self.successions:
+            content |= {"older": [keys.to_jwks() for keys in self.older], "successions": list(self.successions)}
+        return json.dumps(content, indent=2).encode()
 
     def sign(self, context: str, payload: bytes) -> str:
         """An Ed25519 signature (URL-safe base64) over `payload`, good for `context` only."""
@@ -203,14 +251,34 @@ class Identity:
         to = syc.EncryptionRecipient(recipient.email, recipient.bundle)
         return bytes(syc.encrypt_message(self.email, self._keys, [to], plaintext))
 
-    def open(self, sender: PublicIdentity, envelope: bytes) -> bytes:
-        """The plaintext. Raises Refused unless `sender` signed the envelope and addressed it to this identity."""
-        try:
-            parsed = syc.parse_envelope(envelope)
-            syc.verify_envelope_signature(parsed, sender.bundle.identity_key_bytes)
-            named = parsed.prelude["sender"]["identity"]
-            if named == sender.email:
-                return bytes(syc.decrypt_message(self.email, self._keys, sender.bundle, parsed))
-        except Exception:  # the native library raises its own undeclared types for every malformed envelope
-            raise Refused(f"A message said to be from {sender.email} is not signed by them for us.") from None
-        raise Refused(f"A message from {sender.email} names another sender.")
+    def open(self, sender: PublicIdentity, envelope: bytes, *, earlier: bool = False, retired: bool = True) -> bytes:
+        """The plaintext. Raises Refused unless `sender` signed the envelope and addressed it to this identity.
+
+        earlier: whether the sender's earlier keys are good too. retired: whether to open what was sealed for earlier
+        keys of this identity.
+        """
+        senders = [sender, *(map(sender.as_of, sender.earlier) if earlier else ())]
+        for one in senders:
+            for keys in (self._keys, *(reversed(self.older) if retired else ())):
+                if (found := _opened_envelope(self.email, keys, one, envelope)) is not None:
+                    return found
+        raise Refused(f"A message said to be from {sender.email} is not signed by them for us.")
+
+    def renewed(self, envelope: bytes) -> bytes:
+        """What this identity sealed for itself with earlier keys, sealed with its present ones; else unchanged."""
+        for keys, then in zip(self.older, self.public.earlier, strict=True):
+            found = _opened_envelope(self.email, keys, self.public.as_of(then), envelope)
+            if found is not None:
+                return self.seal(self.public, found)
+        return envelope
+
+
+def _opened_envelope(email: str, keys: Any, sender: PublicIdentity, envelope: bytes) -> bytes | None:
+    try:
+        parsed = syc.parse_envelope(envelope)
+        syc.verify_envelope_signature(parsed, sender.bundle.identity_key_bytes)
+        if parsed.prelude["sender"]["identity"] != sender.email:
+            return None
+        return bytes(syc.decrypt_message(email, keys, sender.bundle, parsed))
+    except Exception:  # the native library raises its own undeclared types for every malformed envelope
+        return None

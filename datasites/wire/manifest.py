@@ -350,7 +350,7 @@ def verify_manifest(data: bytes, signature: str, researcher: PublicIdentity) -> 
     manifest = Manifest.model_validate_json(data)
     if manifest.canonical() != data:
         raise ValueError("the manifest is not in its canonical form")
-    if manifest.researcher != researcher.email or not researcher.verify(CONTEXT, data, signature):
+    if manifest.researcher != researcher.email or not researcher.signed(CONTEXT, data, signature):
         raise ValueError("the manifest is not signed by the researcher it names")
     return manifest
 

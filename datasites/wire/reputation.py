@@ -101,7 +101,7 @@ def load_remarks(data: bytes, researcher: PublicIdentity, hospital: str) -> tupl
             number,
             before,
         )
-        if not mine or not researcher.verify(_REMARK, _payload(said), line.signature):
+        if not mine or not researcher.signed(_REMARK, _payload(said), line.signature):
             raise Refused(f"What {researcher.email} says of {hospital} is no unbroken record of theirs.")
         before = said.digest
     return lines
@@ -112,7 +112,7 @@ def load_contests(data: bytes, hospital: PublicIdentity, researcher: str) -> tup
     lines = _parsed(_CONTESTS, data)
     for line in lines:
         mine = (line.said.hospital, line.said.researcher) == (hospital.email, researcher)
-        if not mine or not hospital.verify(_CONTEST, _payload(line.said), line.signature):
+        if not mine or not hospital.signed(_CONTEST, _payload(line.said), line.signature):
             raise Refused(f"What {hospital.email} contests is not signed by them.")
     return lines
 

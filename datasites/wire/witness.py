@@ -11,6 +11,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from datasites.wire import heads
+from datasites.wire.gaps import SignedGap, covered
 from datasites.wire.heads import Publication, SignedHead
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.merkle import consistent
@@ -23,13 +24,15 @@ _AT_ONCE = 100  # a hospital keeps fewer heads in the store
 class Verdict(StrEnum):
     NOTHING = "nothing"  # no head was ever seen
     CONSISTENT = "consistent"
+    RESTORED = "restored"  # it says itself that entries which were seen are lost, and continues those before them
     UNPROVEN = "unproven"  # newer heads do not prove that they continue the one seen; they may yet
     REWRITTEN = "rewritten"  # it signed two histories
 
 
 @dataclass(frozen=True)
 class Sight:
-    """`head`: the newest one that continues all seen before. `against`: the one that does not, if there is one."""
+    """`head`: the newest one that continues all seen before. `against`: the one that does not, if there is one; of a
+    restored log, the one seen before that is of what was lost."""
 
     verdict: Verdict
     head: SignedHead | None = None
@@ -62,30 +65,54 @@ def judge(seen: SignedHead | None, shown: Publication) -> Verdict:
     return Verdict.CONSISTENT if good else Verdict.REWRITTEN
 
 
+def bridged(seen: SignedHead, shown: Publication) -> bool:
+    """Whether the hospital says that what was seen is lost, and proves that its log goes on behind what was kept."""
+    gap, new = covered(shown.gaps, seen.head.size, seen.head.at), shown.head.head
+    if gap is None or new.at <= gap.at or new.size <= gap.kept:
+        return False
+    proof = shown.proof_from(gap.kept)
+    if proof is None:
+        return False
+    return consistent(gap.kept, bytes.fromhex(gap.root), new.size, bytes.fromhex(new.root), proof)
+
+
+def worse(left: Verdict, right: Verdict) -> Verdict:
+    """That of a hospital of which both were found, one after the other: what is bad stays known."""
+    return next((one for one in (Verdict.REWRITTEN, Verdict.RESTORED) if one in (left, right)), right)
+
+
 class Watch:
     """Looks at hospitals' heads in the store, reading each only once but for the newest."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._read: set[str] = set()
+        self._gaps: dict[str, tuple[SignedGap, ...]] = {}
 
     def look(self, hospital: PublicIdentity, seen: SignedHead | None) -> Sight:
         """`seen`: the newest head known to be good, None at first sight. Raises Unavailable."""
         unproven: SignedHead | None = None
+        restored: SignedHead | None = None
         for shown in self._news(hospital):
             verdict = judge(seen, shown)
+            if seen and verdict in (Verdict.REWRITTEN, Verdict.UNPROVEN) and bridged(seen, shown):
+                restored = seen if restored is None else restored
+                seen, unproven = shown.head, None
+                continue
             if verdict is Verdict.REWRITTEN:
                 return Sight(verdict, seen, shown.head)
             if verdict is Verdict.UNPROVEN:
                 unproven = shown.head
             elif seen is None or shown.head.head.size > seen.head.size:
                 seen, unproven = shown.head, None
+        if restored:
+            return Sight(Verdict.RESTORED, seen, restored)
         if unproven:
             return Sight(Verdict.UNPROVEN, seen, unproven)
         return Sight(Verdict.CONSISTENT if seen else Verdict.NOTHING, seen)
 
     def _news(self, hospital: PublicIdentity) -> list[Publication]:
-        """In the order of their sizes."""
+        """In the order of their sizes; without those of what it says is lost: the store may still hold them."""
         names = [name for name in self._store.names(heads.box(hospital.email)) if heads.size_of(name)]
         found = []
         for name in names[-_AT_ONCE:]:
@@ -94,4 +121,7 @@ class Watch:
             if shown := heads.read_publication(self._store, name, hospital):
                 self._read.add(name)
                 found.append(shown)
-        return found
+                if len(shown.gaps) > len(self._gaps.get(hospital.email, ())):
+                    self._gaps[hospital.email] = shown.gaps
+        gaps = self._gaps.get(hospital.email, ())
+        return [one for one in found if covered(gaps, one.head.head.size, one.head.head.at) is None]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from datasites.wire import keys
 from datasites.wire.arrays import Arrays
-from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.identity import Identity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import PinnedPeers
@@ -15,6 +15,7 @@ from datasites.wire.rounds import request_digest
 from datasites.wire.secagg.messages import SecureReply, SecureRequest, decode_secure_reply, encode_secure
 from datasites.wire.store import Store
 from policies.errors import Unavailable, WardroundError
+from researcher.hospital_keys import HospitalKeys
 
 _QUICK_SECONDS, _GROWTH, _LONGEST_WAIT = 0.002, 1.2, 0.25
 
@@ -24,8 +25,7 @@ class Post:
 
     def __init__(self, manifest: Manifest, identity: Identity, peers: PinnedPeers, store: Store) -> None:
         self._study, self._identity, self._store = manifest.digest, identity, store
-        self._peers = peers
-        self._public: dict[str, PublicIdentity] = {}
+        self._keys = HospitalKeys(peers, store)
 
     def ask(
         self, requests: Mapping[str, SecureRequest], arrays: Arrays, seconds: float
@@ -37,7 +37,7 @@ class Post:
             plaintext = encode_secure(request, arrays)
             digests[hospital] = request_digest(plaintext)
             places[hospital] = keys.round_down(self._study, hospital, request.number)
-            self._store.put(places[hospital], self._identity.seal(self._keys_of(hospital), plaintext))
+            self._store.put(places[hospital], self._identity.seal(self._keys.of(hospital), plaintext))
         waiting, wait, until = dict(requests), _QUICK_SECONDS, time.monotonic() + seconds
         while waiting:
             found = self._look(waiting, digests)
@@ -65,15 +65,10 @@ class Post:
     def _read(self, hospital: str, number: int, digest: str) -> tuple[str, SecureReply, Arrays] | None:
         try:
             raw = self._store.get(keys.round_up(self._study, number, hospital), ROUND_BYTES)
-            reply, arrays = decode_secure_reply(self._identity.open(self._keys_of(hospital), raw or b""))
+            reply, arrays = decode_secure_reply(self._keys.open(self._identity, hospital, raw or b""))
         except Unavailable:
             raise
         except WardroundError:
             return None  # not the hospital's own word (yet)
         about = (reply.study, reply.number, reply.hospital, reply.request)
         return (hospital, reply, arrays) if about == (self._study, number, hospital, digest) else None
-
-    def _keys_of(self, hospital: str) -> PublicIdentity:
-        if hospital not in self._public:
-            self._public[hospital] = self._peers.require(hospital)
-        return self._public[hospital]

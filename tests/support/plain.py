@@ -27,6 +27,7 @@ from datasites.wire.login import _config
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
+from datasites.wire.successions import Chain
 
 
 class PeersInTheStore(PinnedPeers):
@@ -39,10 +40,10 @@ class PeersInTheStore(PinnedPeers):
     def all(self) -> dict[str, dict[str, Any]]:
         return json.loads(self.store.get(self.key) or b"{}")
 
-    def check(self, email: str, document: object) -> PublicIdentity:
+    def check(self, email: str, document: object, there: Chain = ()) -> PublicIdentity:
         return PublicIdentity(email, document)  # type: ignore[arg-type]
 
-    def update(self, email: str, state: str, document: dict[str, Any] | None = None) -> None:
+    def update(self, email: str, state: str, document: dict[str, Any] | None = None, there: Chain = ()) -> None:
         peers = self.all()
         entry = {**peers.get(email, {}), "state": state}
         if document is not None:

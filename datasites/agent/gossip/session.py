@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from datasites.agent.admission import RoundRefused
@@ -52,10 +52,12 @@ class GossipSession(StudySession):
         state: State,
         bench: Workbench,
         longest_wait: float,
+        follow: Callable[[], bool] = lambda: False,
+        *,
         network: Network,
         keys_of: KeysOf,
     ) -> None:
-        super().__init__(identity, researcher, store, state, bench, longest_wait)
+        super().__init__(identity, researcher, store, state, bench, longest_wait, follow)
         self._ours = network.hospitals.get(identity.email) == identity.public.fingerprint  # else nothing is done
         self._network = network
         self._diary = Diary(bench.folder, bench.manifest)
@@ -113,7 +115,8 @@ class GossipSession(StudySession):
             raw = self._store.get(key, ROUND_BYTES)
             if raw is None:
                 return False
-            plaintext = self._identity.open(self._researcher, raw)
+            if (plaintext := self._opened(raw)) is None:
+                return False
             order, model = decode_order(plaintext)
             if (order.study, order.hospital, order.order) != (self.study, self._identity.email, name):
                 raise Refused("is not this order, for this study at this hospital")

@@ -19,3 +19,5 @@ class Wiring(Protocol):
     peers: PinnedPeers
     quarantine: Path
     datasite_folder: Path
+
+    def follow(self, peer_email: str) -> bool: ...

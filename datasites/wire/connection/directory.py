@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from syft.sync.version.version_info import VersionInfo
 
-from datasites.wire import keys, limits
+from datasites.wire import keys, limits, protocol, successions
 from datasites.wire.connection.base import Wiring
 from datasites.wire.identity import check_email
 from datasites.wire.peers import ACCEPTED, REJECTED
@@ -47,7 +47,12 @@ class Directory:
     def _update_peer_state(
         self: Wiring, peer_email: str, state: str, public_encryption_bundle: dict[str, Any] | None = None
     ) -> None:
-        self.peers.update(peer_email, state, public_encryption_bundle)
+        there = successions.shown(self.store, peer_email) if public_encryption_bundle else ()
+        self.peers.update(peer_email, state, public_encryption_bundle, there)
+
+    def follow(self: Wiring, peer_email: str) -> bool:
+        """Whether a peer has replaced its keys; they are pinned then. Raises KeysForked, Unavailable."""
+        return bool(self.peers.follow(peer_email, successions.shown(self.store, peer_email)))
 
     def get_peer_requests(self: Wiring) -> list[str]:
         known = self.peers.all()
@@ -62,7 +67,10 @@ class Directory:
         return sorted(e for e in found if self.store.exists(f"{keys.box(self.email, 'inbox', e)}/{_MARK}"))
 
     def write_encryption_bundle(self: Wiring, peer_email: str, bundle_json: str) -> None:
-        """Public keys are public: one bundle for everybody, with its owner's name inside."""
+        """Public keys are public: one bundle for everybody, with its owner's name inside. What introduces them comes
+        first. Raises KeysForked."""
+        successions.publish(self.store, self.identity)
+        protocol.publish(self.store, self.identity)
         body = json.dumps(self.identity.public.document, sort_keys=True).encode()
         self.store.put(f"{keys.participant(self.email)}/bundle.json", body)
 
@@ -74,7 +82,7 @@ class Directory:
         document = published_document(self, peer_email)
         if document is None:
             return None
-        checked = self.peers.check(peer_email, document)
+        checked = self.peers.check(peer_email, document, successions.shown(self.store, peer_email))
         return json.dumps({"public_encryption_bundle": checked.document})
 
     def write_version_file(self: Wiring, version_info: VersionInfo) -> None:

@@ -23,6 +23,18 @@ def _events(wiring: Wiring, since: float | None = None) -> list[str]:
     return [key for _, key in event_keys(wiring.store.names(f"{keys.own(wiring.email)}/events"), since)]
 
 
+def _read(wiring: Wiring, key: str) -> bytes | None:
+    """What this participant keeps for itself; what it sealed with earlier keys is sealed with its present ones first,
+    as Syft knows no others."""
+    raw = wiring.store.get(key)
+    if not raw or not wiring.identity.older:
+        return raw
+    renewed = wiring.identity.renewed(raw)
+    if renewed is not raw:
+        wiring.store.put(key, renewed)
+    return renewed
+
+
 class EventLog:
     def owner_write_raw_bytes_to_syftbox(self: Wiring, filename: str, data: bytes) -> str:
         key = f"{keys.own(self.email)}/events/{keys.encode(filename)}"
@@ -30,16 +42,16 @@ class EventLog:
         return key
 
     def owner_download_raw_bytes_by_id(self: Wiring, file_id: str) -> bytes:
-        return self.store.get(file_id) or b""
+        return _read(self, file_id) or b""
 
     def owner_get_all_accepted_event_file_ids(self: Wiring, since_timestamp: float | None = None) -> list[str]:
         return _events(self, since_timestamp)
 
     def owner_download_all_raw_events_from_syftbox(self: Wiring) -> list[bytes]:
-        return [self.store.get(key) or b"" for key in _events(self)]
+        return [_read(self, key) or b"" for key in _events(self)]
 
     def download_raw_events_since_timestamp(self: Wiring, since_timestamp: float) -> list[bytes]:
-        return [self.store.get(key) or b"" for key in _events(self, since_timestamp)]
+        return [_read(self, key) or b"" for key in _events(self, since_timestamp)]
 
     def get_events_count_since_checkpoint(self: Wiring, checkpoint_timestamp: float | None) -> int:
         return len(_events(self, checkpoint_timestamp))
@@ -52,7 +64,7 @@ class EventLog:
 
     def download_raw_latest_checkpoint(self: Wiring) -> bytes | None:
         found = _checkpoints(self, incremental=False)
-        return self.store.get(found[-1][1]) if found else None
+        return _read(self, found[-1][1]) if found else None
 
     def upload_raw_incremental_checkpoint(self: Wiring, filename: str, data: bytes) -> str:
         key = f"{keys.own(self.email)}/checkpoints/{keys.encode(filename)}"
@@ -60,7 +72,7 @@ class EventLog:
         return key
 
     def download_all_raw_incremental_checkpoints(self: Wiring) -> list[bytes]:
-        return [self.store.get(key) or b"" for _, key in _checkpoints(self, incremental=True)]
+        return [_read(self, key) or b"" for _, key in _checkpoints(self, incremental=True)]
 
     def get_incremental_checkpoint_count(self: Wiring) -> int:
         return len(_checkpoints(self, incremental=True))
@@ -78,7 +90,7 @@ class EventLog:
         return key
 
     def download_raw_rolling_state(self: Wiring) -> bytes | None:
-        return self.store.get(f"{keys.own(self.email)}/rolling_state.bin")
+        return _read(self, f"{keys.own(self.email)}/rolling_state.bin")
 
     def delete_rolling_state(self: Wiring) -> None:
         self.store.delete(f"{keys.own(self.email)}/rolling_state.bin")

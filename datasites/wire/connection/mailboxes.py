@@ -28,6 +28,29 @@ def event_keys(names: list[str], since: float | None) -> list[tuple[float, str]]
     return sorted(found)
 
 
+class _Overtaken(Exception):
+    """Keys were replaced between sending and reading. sealed_before: the message is of the time before, and who sent it
+    sends it again; else it is of the time after, and can be read from the next sync on."""
+
+    def __init__(self, sealed_before: bool) -> None:
+        super().__init__()
+        self.sealed_before = sealed_before
+
+
+def _opened(wiring: Wiring, peer: str, raw: bytes) -> bytes:
+    """The message, if Syft can open it too: Syft knows present keys only. Raises _Overtaken, Refused."""
+    public = wiring.peers.require(peer)
+    with contextlib.suppress(Refused):
+        return wiring.identity.open(public, raw, retired=False)
+    if wiring.follow(peer):
+        raise _Overtaken(sealed_before=False)
+    try:
+        wiring.identity.open(public, raw, earlier=True)
+    except Refused:
+        raise
+    raise _Overtaken(sealed_before=True)
+
+
 class Mailboxes:
     _checked: dict[str, bytes]  # outbox messages that passed the gate in this sync, until Syft fetches them
 
@@ -53,9 +76,14 @@ class Mailboxes:
             raw = b""
             try:
                 raw = self.store.get(key, limits.SUBMISSION_BYTES) or b""
-                plain = self.identity.open(self.peers.require(sender_email), raw)
+                plain = _opened(self, sender_email, raw)
                 check_submission(plain, sender_email, self.email, lambda path: (self.datasite_folder / path).exists())
                 return raw, key
+            except _Overtaken as why:
+                if why.sealed_before:
+                    self.store.delete(key)
+                    continue
+                return None  # Syft gets to know the peer's new keys at its next sync
             except (MessageRefused, Refused, InvalidInput) as why:
                 quarantine.put_aside(self.quarantine, sender_email, key, raw, why.message)
                 self.store.delete(key)
@@ -101,7 +129,11 @@ class Mailboxes:
             raw = b""
             try:
                 raw = self.store.get(key, limits.EVENTS_BYTES) or b""
-                check_events(self.identity.open(self.peers.require(peer_email), raw), peer_email)
+                check_events(_opened(self, peer_email, raw), peer_email)
+            except _Overtaken as why:
+                if why.sealed_before:
+                    continue
+                break
             except (MessageRefused, Refused, InvalidInput) as why:
                 quarantine.put_aside(self.quarantine, peer_email, key, raw, why.message)
                 continue

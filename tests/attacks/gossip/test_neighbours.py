@@ -76,7 +76,7 @@ class Neighbourhood:
         assert manifest.gossip
         researcher = self.eve.public
         told = self.me, researcher, self.store, state, bench, 0.1
-        self.session = GossipSession(*told, manifest.gossip, self.published.get)
+        self.session = GossipSession(*told, network=manifest.gossip, keys_of=self.published.get)
 
     # what others do
 

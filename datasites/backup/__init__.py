@@ -1,0 +1,1 @@
+"""A datasite's home in one sealed file, and back."""
