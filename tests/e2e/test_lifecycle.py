@@ -164,7 +164,7 @@ def test_who_is_distrusted_is_a_stranger_again(world: World) -> None:
     command(north, "distrust", "ada@uni.org", "--yes")
     state = north.datasite.state
     assert state.decision(study.digest).decision.verdict == "revoked"
-    result = wr.Rounds(study, min_hospitals=1, deadline=5).run(rounds=1)
+    result = wr.Rounds(study, min_hospitals=1, deadline=PATIENCE).run(rounds=1)
     assert not result.hospitals.query("hospital == 'north'")["problem"].eq("").any()
     wait_for(lambda: "ada@uni.org" in set(north.datasite.peer_requests()["researcher"]), "her to be a stranger")
     with pytest.raises(Refused, match="does not match"):
