@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo federation test attack crash privacy lint bench gallery docs clean up down reset images base-image e2e lock
+.PHONY: help demo federation test attack crash privacy lint bench gallery docs clean up down reset images base-image e2e lock supply
 
 help:
 	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
@@ -20,6 +20,8 @@ help:
 	@echo "make up          three hospitals, a store and a researcher in containers (compose/README.md)"
 	@echo "                 BASE=image to build on; DATA= as above; make down stops it, make reset removes all of it"
 	@echo "make e2e         the same, tried as a whole: a study, two of the containers killed in the middle"
+	@echo "make lock        versions and hashes of what the images install, from this environment"
+	@echo "make supply      what the images hold, under which licences, with which known holes; into supply/"
 	@echo "make clean       remove the environment and what the demo wrote"
 
 # torch comes first: what depends on it would otherwise bring a build of several gigabytes
@@ -94,8 +96,16 @@ reset: $(COMPOSE)
 e2e: $(COMPOSE)
 	$(BIN)/python -m compose.e2e $(if $(BASE),--base $(BASE)) $(if $(DATA),--data $(DATA))
 
-lock: $(STAMP)
-	$(BIN)/python -m compose.lock
+SUPPLY := $(VENV)/.supply
+$(SUPPLY): $(STAMP)
+	$(BIN)/pip install -q -e ".[supply]"
+	touch $(SUPPLY)
+
+lock: $(SUPPLY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m compose.lock
+
+supply: $(SUPPLY)
+	$(BIN)/python -m compose.supply
 
 clean:
-	rm -rf $(VENV) .venv-flower demo-run gallery site docs/reference build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-flower demo-run gallery site supply docs/reference build *.egg-info .mypy_cache .ruff_cache .pytest_cache

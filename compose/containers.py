@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +59,16 @@ def inside(service: str, *command: str, check: bool = True) -> str:
         said = (done.stderr or done.stdout).strip()[-2000:]
         raise ContainersFailed(f"{service}: `{' '.join(command[:3])}` failed with status {done.returncode}: {said}")
     return done.stdout
+
+
+def copied(service: str, folder: str, to: Path) -> Path:
+    """A folder of a container's, copied to `to`. Its root file system may be one that the engine cannot copy from."""
+    packed = subprocess.run([engine(), "exec", container(service), "tar", "-C", folder, "-c", "."], capture_output=True)
+    if packed.returncode:
+        raise ContainersFailed(f"{service}: {folder} could not be copied: {packed.stderr.decode().strip()[-2000:]}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(to, filter="data")
+    return to
 
 
 def problem(service: str) -> str:

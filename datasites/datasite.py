@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,9 +21,11 @@ from datasites.approval.policy import PolicyBook
 from datasites.approval.submissions import Submission
 from datasites.audit.entry import Kind
 from datasites.audit.reputation import Reputation
+from datasites.audit.trail import AuditTrail
 from datasites.audit.witness import witnessed
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
+from datasites.heartbeat import alive, trouble
 from datasites.home import STUDY_LOG, DatasiteHome
 from datasites.release.held import HeldOutput, held_outputs
 from datasites.settings import FILE, DatasiteSettings, write_settings
@@ -33,6 +36,7 @@ from datasites.wire.dictionary import Dictionary
 from datasites.wire.excerpt import Excerpt
 from datasites.wire.identity import Identity, PublicIdentity, check_email, same_fingerprint
 from datasites.wire.peers import PinnedPeers
+from datasites.wire.shown import Shown
 from datasites.wire.store import Store
 from datasites.wire.store_options import beside
 from policies.errors import InvalidInput, Refused, Unavailable
@@ -41,11 +45,12 @@ from policies.privacy.cache import NumberCache
 
 if TYPE_CHECKING:
     from datasites.backup.confirm import Outside
+    from datasites.buttons import Buttons
     from datasites.ledger.view import TableBudget
     from datasites.rotation import Replaced
 
 
-class Datasite:
+class Datasite(Shown):
     """Opens the datasite in `home`. Use it beside a running agent; both heed each other at once.
 
     Raises InvalidInput when there is none, or its settings are wrong.
@@ -104,6 +109,23 @@ class Datasite:
     def fingerprint(self) -> str:
         """Of this hospital's keys, for researchers to compare."""
         return self.identity.public.fingerprint
+
+    def _facts(self) -> dict[str, object]:
+        decided = Counter(signed.decision.verdict for signed in self.state.current_decisions())
+        return {
+            "name": self.settings.name,
+            "address": self.settings.email,
+            "fingerprint": self.fingerprint,
+            "agent": "serving" if alive(self.home.heartbeat) else "not running",
+            "trouble": trouble(self.home.heartbeat),
+            "tables": ", ".join(Registry(self.home.datasets).names()),
+            "decided": ", ".join(f"{count} {verdict}" for verdict, count in sorted(decided.items())),
+        }
+
+    def _repr_html_(self) -> str:
+        listed = self.studies()
+        shown = str(listed.drop(columns="digest").to_html(index=False)) if len(listed) else ""
+        return super()._repr_html_() + shown
 
     def publish(
         self,
@@ -337,6 +359,17 @@ class Datasite:
         """Takes back an approval: a running round is stopped, and no further one starts."""
         return self.office.revoke(study, reason=reason, by=_person()).decision
 
+    def buttons(self, study: str) -> Buttons:
+        """To approve, narrow, deny or revoke a study by clicking, in a notebook. Each asks once more before anything is
+        decided. Raises Unavailable where ipywidgets is not installed."""
+        try:
+            from datasites.buttons import Buttons
+        except ModuleNotFoundError as missing:
+            if missing.name != "ipywidgets":
+                raise
+            raise Unavailable("Buttons need ipywidgets.", "pip install 'wardround[notebooks]'") from None
+        return Buttons(self, study)
+
     # what stays here
 
     def held(self) -> pd.DataFrame:
@@ -374,6 +407,11 @@ class Datasite:
         limits = PolicyBook(self.home).get(table).budget
         return TableBudget(table, limits, tuple(self.state.ledger.rows(table)), NumberCache(self.home.noise_cache))
 
+    @property
+    def audit(self) -> AuditTrail:
+        """What happened here: to read, to hand on, and to verify as anybody would."""
+        return AuditTrail(self.identity, self.state.audit)
+
     @cached_property
     def reputation(self) -> Reputation:
         """What researchers say of this hospital's part in their studies, and what it contests."""
@@ -397,11 +435,9 @@ class Datasite:
     @cached_property
     def _client(self) -> Any:
         # Syft takes a second to import, so only what needs the store does
-        from datasites.agent.recovery import finish_interrupted_sync
-        from datasites.wire.login import login
+        from datasites.agent.recovery import open_client
 
-        finish_interrupted_sync(self.home, self.settings.email)  # what an earlier command, or the agent, left half-done
-        return login(self.settings.email, self.home, self.settings.store, "owner", self.settings.store_options)
+        return open_client(self.home, self.settings)
 
     @property
     def _connection(self) -> Any:

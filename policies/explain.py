@@ -108,7 +108,18 @@ def _release(release: Release) -> list[str]:
         "" if noise else f"A model may not have moved further than {norm:g} in one round." if norm else _ANY_DISTANCE,
         *(_gate_noise(norm, noise) if norm and noise else ()),
         "Only sums over several hospitals may be readable to anybody." if release.secure_aggregation else "",
+        _neighbours(release.neighbours),
     ]
+
+
+def _neighbours(neighbours: Sequence[str]) -> str:
+    if not neighbours:
+        return "No other hospital may read this hospital's model by itself."
+    return _allowed(
+        neighbours,
+        "Where hospitals train without a centre, any that the study names may read this hospital's model by itself",
+        "Where hospitals train without a centre, only these may read this hospital's model by itself, after each round",
+    )
 
 
 def _gate_noise(norm: float, noise: float) -> tuple[str, ...]:

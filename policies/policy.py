@@ -92,6 +92,9 @@ class Policy(Section):
         found = self.check(request)
         return {rule: [violation for violation in found if violation.rule == rule] for rule in RULES}
 
+    def __repr__(self) -> str:
+        return f"<Policy: {self.title}; digest {self.digest[:12]}>"
+
     def _repr_html_(self) -> str:
         """In a notebook it is read aloud."""
         from policies.explain import to_html  # which needs this class

@@ -101,6 +101,8 @@ class Release(Section):
     gate_noise: standard deviation of noise added to each number of the update, as a multiple of max_update_norm; then
     the update is shortened to that norm, and nothing else leaves of study code.
     secure_aggregation: only sums over hospitals may be readable to anybody.
+    neighbours: addresses (`*@hospitals.org`) of hospitals that may read this hospital's model by itself, where they
+    train without a centre; all hospitals of such a study must be among them. None, where it is not given.
     hide_counts: the number of examples behind a result of study code does not leave: every hospital reports 1.
     """
 
@@ -113,6 +115,7 @@ class Release(Section):
     max_update_norm: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
     gate_noise: Annotated[float, Strict(), Field(ge=0.1, le=1e6)] | None = None
     hide_counts: StrictBool = False
+    neighbours: Lines = ()
     tables: dict[Identifier, tuple[Positive, Positive]] = Field(default_factory=dict)
 
     @property

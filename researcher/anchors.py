@@ -31,7 +31,7 @@ _MOST_ROWS = 200_000
 Codes = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Anchor:
     """What hospitals answered, by address: counts with noise, in the order of `Marginals`. No row of it is a patient's:
     it is private as the counts are, whatever is made of it."""
@@ -84,6 +84,9 @@ class Anchor:
         table = pd.DataFrame({**made, **usual})[list(self.dictionary.columns)]
         table.insert(0, self.dictionary.table.patient_key, [f"synthetic-{number}" for number in range(size)])
         return table
+
+    def __repr__(self) -> str:
+        return f"<Anchor: about {self.size:,} patients; columns {', '.join(self.asked.columns)}>"
 
     def _repr_html_(self) -> str:
         return f"<p>Counts of about {self.size:,} patients.</p>" + str(self.tree.round(4).to_html(index=False))

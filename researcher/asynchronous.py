@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from datasites.wire.reasons import FINAL
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.buffer import Sent, Step, StepJournal, difference
 from researcher.errors import RoundFailed
 from researcher.exchange import Answer, Ticket
 from researcher.history import History, record_of
-from researcher.participation import ApprovedStudy, Members
+from researcher.participation import ApprovedStudy, Members, stage_of
 from researcher.progress import bar
 from researcher.result import Result
 from researcher.rounds import Rounds, evaluations
@@ -28,7 +29,7 @@ def polynomial(staleness: int) -> float:
     return 1 / math.sqrt(1 + staleness)
 
 
-class AsyncRounds:
+class AsyncRounds(Shown):
     """Keeps every hospital at work: each has one message out, and gets the newest state as soon as it has answered.
 
     The state moves whenever `buffer` updates are in, by learning_rate times sum(n d(s) delta) / sum(n): delta is an
@@ -61,6 +62,9 @@ class AsyncRounds:
         self._exchange = submission.exchange()
         self._members = Members(submission)
         self._steps = StepJournal(submission.journal)
+
+    def _facts(self) -> dict[str, object]:
+        return {**stage_of(self.submission), "buffer": self._size, "learning rate": self._rate}
 
     def run(self, updates: int | None = None, on_update: Callable[[History], None] | None = None) -> Result:
         """Moves the state `updates` more times (when left out: until it has moved as often as the study has rounds),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.exchange import Exchange
 from researcher.free_riders import Seen, Watch
@@ -77,7 +78,7 @@ def bipartition(similarity: NDArray[np.float64]) -> tuple[list[int], list[int]]:
     return first, second
 
 
-class ClusteredRounds:
+class ClusteredRounds(Shown):
     """Runs a study's rounds as `Rounds` does, and parts the hospitals where the criterion says so.
 
     A cluster is named by its way from the root: "all", "all.1", "all.2", "all.1.1" and so on. A hospital that joins
@@ -95,6 +96,9 @@ class ClusteredRounds:
         self.submission = submission
         self._criterion = criterion or Criterion()
         self._deadline, self._evaluate = deadline, evaluate
+
+    def _facts(self) -> dict[str, object]:
+        return {"study": self.submission.manifest.job_name, "criterion": self._criterion}
 
     def run(self) -> dict[str, Result]:
         """All rounds of the study. The result of each cluster that was not parted, by its name."""

@@ -19,6 +19,7 @@ import pandas as pd
 from datasites.wire.arrays import Arrays
 from datasites.wire.contract import array_problems
 from datasites.wire.manifest import Manifest
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
 from researcher.history import metric_of
@@ -28,7 +29,7 @@ from researcher.scoring import score
 from researcher.strategies import Update
 
 
-class LocalModels:
+class LocalModels(Shown):
     """Keeps what each hospital's training made of the state it was sent, last: `Rounds(..., observer=local)`.
 
     After one round of many local epochs these are models of each hospital alone.
@@ -36,6 +37,9 @@ class LocalModels:
 
     def __init__(self) -> None:
         self._last: dict[str, Arrays] = {}
+
+    def _facts(self) -> dict[str, object]:
+        return {"models of": ", ".join(sorted(self._last)) or "nobody yet"}
 
     def begin(self, current: Arrays) -> None:
         """A round begins."""
@@ -76,6 +80,10 @@ class CrossSite:
     def plot(self, metric: str = "auc") -> Plot:
         """The matrix as a heat map."""
         return plot_matrix(self.matrix(metric), metric)
+
+    def __repr__(self) -> str:
+        models = dict.fromkeys(record["model"] for record in self.records)
+        return f"<CrossSite: models {', '.join(models)}; tested at {', '.join(self.labels.values())}>"
 
     def _repr_html_(self) -> str:
         return str(self.matrix().round(3).to_html())

@@ -8,16 +8,20 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datasites.wire.canonical import sha256
 from datasites.wire.card import CARD_FILE, DICTIONARY_FILE, TWIN_FILE, verify_card
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import PublicIdentity
+from datasites.wire.shown import Drawing, bars, heading, paragraph, table
 from policies.errors import Refused
 
+_BARS = 16  # of a distribution
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """`twin` has the columns and types of the real table and none of its content."""
 
@@ -57,9 +61,25 @@ class Dataset:
         return frame
 
     def _repr_html_(self) -> str:
-        head = f"<p><b>{_escape(self.title)}</b><br>{_escape(self.hospital_name)} ({_escape(self.hospital)})</p>"
-        return head + self.dictionary._repr_html_() + "<p>Mock twin (invented rows):</p>" + self.twin.head().to_html()
+        head = heading(self.title, f"{self.name}, at {self.hospital_name} ({self.hospital})")
+        described = self.dictionary.table
+        about = paragraph(described.description) + paragraph(f"To be predicted, mostly: {described.target}.")
+        rows = [
+            (name, column.type, column.unit, column.allowed, _sketch(self.twin[name]), column.description)
+            for name, column in self.dictionary.columns.items()
+        ]
+        columns = table(["column", "type", "unit", "allowed", "in the mock twin", "description"], rows)
+        return head + about + columns + paragraph("Mock twin (invented rows):") + str(self.twin.head().to_html())
+
+    def __repr__(self) -> str:
+        return f"<Dataset: {self.name}; at {self.hospital}; {len(self.dictionary.columns)} columns>"
 
 
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _sketch(column: pd.Series[Any]) -> Drawing:
+    """Its distribution in the twin, which is invented."""
+    present = column.dropna()
+    if isinstance(column.dtype, pd.CategoricalDtype) or present.nunique() <= _BARS:
+        counts = present.value_counts(sort=False).sort_index().tolist()
+    else:
+        counts = np.histogram(present.to_numpy(float), _BARS)[0].tolist()
+    return bars(counts, f"distribution of {column.name} in the mock twin")

@@ -89,6 +89,10 @@ class Statistics:
     correlated: tuple[str, ...] = field(repr=False)
     hospitals: Mapping[str, Seen]
 
+    def __repr__(self) -> str:
+        named = ", ".join(variable.name for variable in self.variables)
+        return f"<Statistics: {named}; of {', '.join(self.hospitals)}>"
+
     def table_one(self) -> pd.DataFrame:
         """Rows: patients, and for each variable n (%), mean (SD) and median [IQR], and how many are missing. Columns:
         hospitals, and all together. "<20" is a count that is withheld as smaller, "withheld" one that covers such."""

@@ -22,6 +22,7 @@ from datasites.wire.noted import finish_interrupted_fetch
 from datasites.wire.passphrase import passphrase
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
+from datasites.wire.shown import Shown, heading, star, table
 from datasites.wire.store import Store
 from datasites.wire.store_options import beside
 from datasites.wire.successions import KeysForked
@@ -90,7 +91,7 @@ def _hospitals(content: dict[str, Any], path: Path) -> list[Hospital]:
         ) from None
 
 
-class Federation:
+class Federation(Shown):
     """Made by `connect`. Everything that reaches a hospital goes through Syft, signed and encrypted."""
 
     def __init__(
@@ -194,6 +195,10 @@ class Federation:
     def hospitals(self) -> pd.DataFrame:
         """One row per hospital: whether it has accepted this researcher, its fingerprint and its datasets."""
         self.sync()
+        return self._known()
+
+    def _known(self) -> pd.DataFrame:
+        """As last synced."""
         shown: dict[str, list[str]] = {}
         for dataset in self._read_datasets():
             shown.setdefault(dataset.hospital, []).append(dataset.name)
@@ -210,6 +215,21 @@ class Federation:
                 }
             )
         return pd.DataFrame(rows)
+
+    def _facts(self) -> dict[str, object]:
+        known = self._known()
+        accepted = f"{known['accepted'].sum()} of {len(known)} hospitals"
+        return {"name": self.name, "you": self.email, "your fingerprint": self.fingerprint, "accepted by": accepted}
+
+    def _repr_html_(self) -> str:
+        known = self._known()
+        rows = [
+            (one.hospital, "yes" if one.accepted else "not yet", one.datasets, one.fingerprint)
+            for one in known.itertuples()
+        ]
+        drawn = star(self.email, dict(zip(known["hospital"], known["accepted"], strict=True)))
+        listed = table(["hospital", "has accepted you", "datasets", "fingerprint"], rows)
+        return heading(f"Federation {self.name}", f"your fingerprint {self.fingerprint}") + drawn + listed
 
     def wait_for_hospitals(self, timeout: float = 600) -> None:
         """Waits until every hospital has accepted this researcher. Raises Unavailable, naming those that have not."""
@@ -273,7 +293,7 @@ class Federation:
         if rehearsal.fingerprint != study.fingerprint(datasets[0].dictionary):
             raise InvalidInput("The study or the dataset has changed since its rehearsal.", "Rehearse it again.")
         manifest = study.manifest(self.email, datasets[0].dictionary, rehearsal.contract, rehearsal.report)
-        manifest = self._secured(manifest, study, datasets)
+        manifest = self._networked(self._secured(manifest, study, datasets), study, datasets)
         manifest = as_first_rehearsed(self.home.path / "studies", manifest)
         submission = Submission.create(self, manifest, study.files(), rehearsal.initial)
         submission.send([d.hospital for d in datasets])
@@ -288,6 +308,18 @@ class Federation:
         terms = {"hospitals": hospitals, **(asked if isinstance(asked, Mapping) else {})}
         try:
             return Manifest.model_validate({**manifest.model_dump(mode="json"), "secure_aggregation": terms})
+        except ValidationError as error:
+            raise unusable(error) from None
+
+    def _networked(self, manifest: Manifest, study: AnyStudy, datasets: list[Dataset]) -> Manifest:
+        """Names the hospitals that train without a centre, and their neighbours, where the study asks for that."""
+        neighbours = None if isinstance(study, PrivateStatistics) else study.gossip
+        if neighbours is None:
+            return manifest
+        hospitals = {d.hospital: self.peers.require(d.hospital).fingerprint for d in datasets}
+        network = neighbours.network(hospitals, self.label).model_dump(mode="json")
+        try:
+            return Manifest.model_validate({**manifest.model_dump(mode="json"), "gossip": network})
         except ValidationError as error:
             raise unusable(error) from None
 

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datasites.wire.arrays import Arrays
+from datasites.wire.shown import Shown
 from researcher.strategies import Update
 
 Kind = Literal["zero", "copied", "stale", "scaled", "noise"]
@@ -62,12 +63,15 @@ class Seen:
     before: Vector | None  # how the state itself moved in the round before
 
 
-class Watch:
+class Watch(Shown):
     """Looks at the updates of rounds: `Rounds(..., observer=watch)`. It changes nothing, and keeps all in memory."""
 
     def __init__(self) -> None:
         self.rounds: list[Seen] = []
         self._state: Vector = np.zeros(0)
+
+    def _facts(self) -> dict[str, object]:
+        return {"rounds seen": len(self.rounds), "findings": len(self.findings()) if self.rounds else None}
 
     def begin(self, current: Arrays) -> None:
         """A round begins with this state."""

@@ -60,7 +60,7 @@ class History:
             }
             row.update({f"train_{name}": v for name, v in (record["fit"] or {}).get("metrics", {}).items()})
             row.update((record["evaluate"] or {}).get("metrics", {}))
-            row.update({name: record[name] for name in ("staleness", "distance", "cluster") if name in record})
+            row.update({name: record[name] for name in ("staleness", "distance", "cluster", "heard") if name in record})
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -121,7 +121,9 @@ class History:
         squares: dict[int, list[float]] = {}
         for record in self._records:
             if "distance" in record:
-                squares.setdefault(record["trained_round"], []).append(record["distance"] ** 2)
+                squares.setdefault(record.get("mixed_round", record["trained_round"]), []).append(
+                    record["distance"] ** 2
+                )
         found = {number: math.sqrt(sum(values) / len(values)) for number, values in squares.items()}
         return pd.Series(found, name="consensus distance", dtype=float).rename_axis("round")
 
@@ -131,7 +133,7 @@ class History:
         metrics = sum(spec.nbytes for spec in contract.evaluate_arrays.values())
         down = sum(state for record in self._records if record.get("asked", True))
         up = sum(
-            contract.parameter_bytes * bool(record["fit"]) + metrics * bool(record["evaluate"])
+            contract.parameter_bytes * record.get("models", bool(record["fit"])) + metrics * bool(record["evaluate"])
             for record in self._records
         )
         return down, up

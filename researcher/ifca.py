@@ -36,7 +36,7 @@ _MODEL, _CHOICE = "model/", "choice/"  # before numbers and hospitals, in the st
 _ITERATIONS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IfcaResult(Result):
     """`models` by number ("1" to "k"); `clusters`: which one each hospital chose last, by short name. Evaluations are
     of each hospital's own choice. `parameters` is the model that most hospitals chose."""

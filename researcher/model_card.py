@@ -239,6 +239,8 @@ def _privacy(result: Result, delta: float) -> Iterator[str]:
     if m.secure_aggregation:
         least = m.secure_aggregation.threshold
         yield f"Only sums over at least {least} hospitals could be read, of models and of tests."
+    if m.gossip:
+        yield f"{len(m.gossip.hospitals)} hospitals trained without a centre and read their neighbours' models."
 
 
 def _problems(result: Result) -> Iterator[str]:

@@ -33,6 +33,19 @@ class ApprovedStudy(Protocol):
         """The way to the hospitals."""
 
 
+class Stage(Protocol):
+    """What is needed of a study to say how far it is."""
+
+    manifest: Manifest
+    journal: Journal
+
+
+def stage_of(study: Stage) -> dict[str, object]:
+    """Which study, and how far it is."""
+    done = study.journal.checkpoint().round
+    return {"study": study.manifest.job_name, "rounds": f"{done:,} of {study.manifest.rounds:,}"}
+
+
 class Members:
     """The hospitals of a study. Once one has left it stays out until the next run."""
 

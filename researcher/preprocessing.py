@@ -19,13 +19,14 @@ import pandas as pd
 
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.preparation import CategoryInput, Input, NumberInput, standard_inputs
+from datasites.wire.shown import heading, table
 from policies.errors import InvalidInput
 from researcher.federated_statistics import OVERALL, Statistics
 from researcher.private_statistics import Counts
 from researcher.variables import Variable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preprocessing:
     """Fitted: `inputs` from left to right. Names are scikit-learn's where it has them."""
 
@@ -62,6 +63,18 @@ class Preprocessing:
         if unknown := [name for name in chosen if name not in inputs]:
             raise InvalidInput(f"{', '.join(unknown)} was not asked for.", "See the statistics' columns.")
         return cls(tuple(inputs[name] for name in chosen))
+
+    def __repr__(self) -> str:
+        return f"<Preprocessing: {', '.join(one.column for one in self.inputs)}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for one in self.inputs:
+            told = one.model_dump(exclude={"column"}, exclude_none=True)
+            rows.append((one.column, ", ".join(f"{name} {value}" for name, value in told.items())))
+        return heading("Preprocessing", "by constants that each hospital applies alike") + table(
+            ["column", "how"], rows
+        )
 
     @property
     def config(self) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from researcher.private_study import Cost, unusable
 from researcher.spread import Spread
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PrivateMarginals(PrivateStatistics):
     """To be rehearsed and submitted as a `PrivateStatistics` is, and then made an anchor of with `anchor`.
 

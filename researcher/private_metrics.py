@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.metrics import auc_from_histogram
 from researcher.result import Result
@@ -33,7 +34,7 @@ class Estimate:
         return f"{self.value:.4f} (95% {self.low:.4f} to {self.high:.4f})"
 
 
-class PrivateScores:
+class PrivateScores(Shown):
     """Histograms [2, bins] of the same bins, one a hospital, each count with noise of standard deviation `noise`.
 
     edges: between the bins. Bands are those of a parametric bootstrap (Efron and Tibshirani 1993): counts are drawn
@@ -53,6 +54,10 @@ class PrivateScores:
         bounds = np.array([0.0, *edges, 1.0])
         self._middles = (bounds[1:] + bounds[:-1]) / 2
         self._bounds, self._rng = bounds, np.random.default_rng(seed)
+
+    def _facts(self) -> dict[str, object]:
+        known = {"AUC": self.auc(), "Brier score": self.brier(), "with the outcome": self.positives()}
+        return {**known, "tested": self.tested(), "noise of each count": self.noise}
 
     @classmethod
     def of(cls, result: Result) -> PrivateScores:

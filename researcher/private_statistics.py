@@ -24,6 +24,7 @@ from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
 from datasites.wire.marginals import Marginals
 from datasites.wire.preparation import CategoryInput, NumberInput
+from datasites.wire.shown import Shown
 from datasites.wire.statistics import STATISTICS, Statistics, statistic_of
 from policies.errors import InvalidInput
 from policies.privacy.accounting import epsilon as epsilon_of
@@ -38,8 +39,8 @@ _BAND = 1.96
 _CLEAR = 5.0  # a count below so many standard deviations of its noise gives no mean
 
 
-@dataclass(frozen=True)
-class PrivateStatistics:
+@dataclass(frozen=True, repr=False)
+class PrivateStatistics(Shown):
     """To be rehearsed and submitted as a study is, and then collected with `collect`; hospitals answer it once.
 
     columns: of booleans and numbers the mean comes back, of categories how many encounters have each.
@@ -62,6 +63,16 @@ class PrivateStatistics:
     def __post_init__(self) -> None:
         if (self.epsilon is None) == (self.noise_multiplier is None):
             raise InvalidInput("Give either an epsilon or a noise multiplier.", "A small epsilon is 0.3.")
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "purpose": self.purpose,
+            "dataset": self.dataset,
+            "columns": ", ".join(self.columns),
+            "epsilon": f"{self.epsilon:g} at delta {self.delta:g}" if self.epsilon else "",
+            "noise multiplier": self.noise_multiplier,
+        }
 
     def statistics(self, dictionary: Dictionary) -> Statistics | Marginals:
         """What hospitals are asked for. Raises InvalidInput."""
@@ -181,6 +192,10 @@ class Counts:
                     found.append((hospital, one.column, "missing", *_band(float(part[1]), deviation)))
             at += one.width
         return found
+
+    def __repr__(self) -> str:
+        named = ", ".join(one.column for one in self.statistics.inputs)
+        return f"<Counts: {named}; with noise; of {', '.join(self.label.get(name, name) for name in self.rows)}>"
 
     def _repr_html_(self) -> str:
         return str(self.table().round(2).to_html(index=False))

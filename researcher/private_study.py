@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from torch import nn
@@ -15,6 +16,7 @@ from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
 from datasites.wire.preparation import CategoryInput, NumberInput, Preparation, Target, standard_input
+from datasites.wire.shown import Shown, paragraph
 from datasites.wire.training import Evaluation, Optimizer, Training
 from policies.errors import InvalidInput
 from policies.privacy.accounting import epsilon as epsilon_of
@@ -23,6 +25,9 @@ from policies.privacy.plan import Plan
 from policies.privacy.presets import in_percent
 from researcher import privacy
 from researcher.tracing import initial_parameters, trace
+
+if TYPE_CHECKING:
+    from researcher.topology.neighbours import Neighbours
 
 _EVALUATION_SHARE = 0.3  # of a target epsilon, for evaluations alone; together they add up to less than the sum
 _BINS, _LOGITS = 32, 3.0  # of the score histogram: evenly from 3 below to 3 above the target's public prior, in logits
@@ -49,9 +54,17 @@ class Cost:
             "patient is in the table."
         )
 
+    def _repr_html_(self) -> str:
+        return paragraph(str(self))
 
-@dataclass(frozen=True)
-class PrivateStudy:
+
+def _guarantee(epsilon: float | None, noise: float | None, delta: float) -> dict[str, object]:
+    """What was asked for: one of both."""
+    return {"epsilon": f"{epsilon:g} at delta {delta:g}" if epsilon else "", "noise multiplier": noise}
+
+
+@dataclass(frozen=True, repr=False)
+class PrivateStudy(Shown):
     """A study to be rehearsed, submitted and run as a `Study` is.
 
     model: any module of one input [rows, features] and one output a row; a logit where the target is yes or no. It is
@@ -65,6 +78,7 @@ class PrivateStudy:
     rate. Hospitals are weighted by their size without anybody counting: all divide by this same number.
     encounters: the most of one patient in a step. clip: bound of a patient's gradient.
     compression, state_compression: as of a `Study`, but without feedback: the private tier keeps nothing.
+    gossip: as of a `Study`; each hospital's ledger is charged as in `Rounds`.
     evaluations: how often each hospital tests the model on its test patients, at a price: 1 is enough for the last
     state, rounds + 1 for every one, 0 for none. edges: of the score histogram, public.
     """
@@ -93,6 +107,7 @@ class PrivateStudy:
     home: Path | None = None
     compression: str = ""
     state_compression: str = ""
+    gossip: Neighbours | None = None
     _trainings: dict[str, Training] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +115,19 @@ class PrivateStudy:
             raise InvalidInput("Give either an epsilon or a noise multiplier.", "A moderate epsilon is 3.")
         if self.epsilon is None and self.evaluations and self.evaluation_noise is None:
             raise InvalidInput("Evaluations need noise too.", "Give evaluation_noise, or evaluations=0.")
+
+    def _facts(self) -> dict[str, object]:
+        given = self.target if isinstance(self.target, str) else self.target.column
+        return {
+            "name": self.name,
+            "purpose": self.purpose,
+            "dataset": self.dataset,
+            "model": f"{type(self.model).__name__} of {sum(p.numel() for p in self.model.parameters()):,} numbers",
+            "inputs": ", ".join(name if isinstance(name, str) else name.column for name in self.inputs),
+            "target": given,
+            "rounds": f"{self.rounds:,} of {self.steps:,} steps, each with {self.sampling_rate:.3g} of the patients",
+            **_guarantee(self.epsilon, self.noise_multiplier, self.delta),
+        }
 
     def training(self, dictionary: Dictionary) -> Training:
         """What hospitals are asked to do. Raises InvalidInput naming everything that cannot be used."""

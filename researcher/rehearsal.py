@@ -41,7 +41,7 @@ TWINS, _METRICS, _NAME = 100, 100, 100  # most that a manifest takes of a rehear
 _SECRET = b"no patient is in a mock twin"  # so its pseudonyms need no real secret
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rehearsal:
     """What came out on the mock twins. `table` has one row per hospital; its metrics are of invented rows.
 
@@ -62,6 +62,10 @@ class Rehearsal:
     def sandbox(self) -> str:
         """What confined the code here."""
         return self.report.sandbox
+
+    def __repr__(self) -> str:
+        size = f"at most {self.contract.max_bytes:,} bytes leave a hospital in a round"
+        return f"<Rehearsal: {self.study.name}; on {len(self.table)} mock twins; {size}>"
 
     def _repr_html_(self) -> str:
         size = f"<p>Worst case leaving a hospital per round: {self.contract.max_bytes:,} bytes.</p>"

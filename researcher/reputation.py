@@ -22,6 +22,7 @@ from datasites.wire.identity import Identity
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.reputation import Contest, Kind, Remark, Signed
+from datasites.wire.shown import Shown
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused
 from researcher.free_riders import Watch
@@ -51,11 +52,15 @@ class Told(Protocol):
     manifest: Manifest
 
 
-class Reputation:
+class Reputation(Shown):
     """One file a hospital in the researcher's home, `reputation/ADDRESS.json`: lines are only ever added to it."""
 
     def __init__(self, federation: Known) -> None:
         self._federation = federation
+
+    def _facts(self) -> dict[str, object]:
+        lines = self.table()["hospital"].value_counts()
+        return {"lines": ", ".join(f"{count} about {hospital}" for hospital, count in lines.items()) or "none yet"}
 
     def note(self, submission: Told, watch: Watch) -> None:
         """Adds what `watch` has found to the record of each hospital that it saw train, and sends it.

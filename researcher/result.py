@@ -13,13 +13,14 @@ from safetensors.numpy import save
 from datasites.wire.arrays import Arrays
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import Manifest
+from datasites.wire.shown import curve, heading
 from researcher.history import History
 from researcher.model_card import ModelCard, model_card
 from researcher.noise import paragraphs
 from researcher.plots import Plot, plot_rounds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """`parameters` is the state after `round` rounds; `load_state_dict` of the study's network takes it as tensors."""
 
@@ -91,8 +92,17 @@ class Result:
             write_atomically(Path(path), card.encode())
         return card
 
+    def __repr__(self) -> str:
+        auc = f"; federated AUC {self.federated_auc:.4f}" if self.federated_auc is not None else ""
+        return f"<{type(self).__name__}: {self.manifest.job_name}; {self.strategy}; round {self.round}{auc}>"
+
     def _repr_html_(self) -> str:
-        return str(self.rounds.round(4).to_html(index=False)) + paragraphs(self.notes)
+        rounds = self.rounds
+        said = f"{self.strategy}, after {self.round:,} rounds of training"
+        drawn = "federated_auc" in rounds and curve(rounds["federated_auc"].tolist(), "Federated AUC by round")
+        curves = f"<p>federated AUC by round {drawn}</p>" if drawn else ""
+        listed = str(rounds.round(4).to_html(index=False))
+        return heading(self.manifest.job_name, said) + curves + listed + paragraphs(self.notes)
 
 
 def _saved(result: Result) -> bytes:

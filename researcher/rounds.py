@@ -9,12 +9,13 @@ from typing import Any, NoReturn, Protocol
 from datasites.wire.arrays import Arrays
 from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import FINAL
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed, StudyFailed
 from researcher.exchange import Answer, Ticket
 from researcher.history import History, record_of
 from researcher.journal import Checkpoint
-from researcher.participation import ApprovedStudy, Members
+from researcher.participation import ApprovedStudy, Members, stage_of
 from researcher.progress import bar
 from researcher.result import Result
 from researcher.secagg.summed import of_sums, refuse_single
@@ -32,7 +33,7 @@ class Observer(Protocol):
         """A usable update of this round."""
 
 
-class Rounds:
+class Rounds(Shown):
     """Runs a study's rounds at every hospital that has approved it, or approves it while they are under way.
 
     strategy: FedAvg when left out; the same, with the same settings, from a study's first round to its last.
@@ -121,6 +122,10 @@ class Rounds:
         manifest, state = self.submission.manifest, checkpoint.parameters
         trained_by, notes = (checkpoint.strategy or self._identity)["name"], tuple(self.submission.noise())
         return Result(manifest, trained_by, state, checkpoint.round, self._history(), notes)
+
+    def _facts(self) -> dict[str, object]:
+        begun = self.submission.journal.checkpoint().strategy
+        return {**stage_of(self.submission), "strategy": described(begun or self._identity)}
 
     def _target(self, checkpoint: Checkpoint, rounds: int | None) -> int:
         limit = self.submission.manifest.rounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -13,13 +13,17 @@ from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.limits import SUBMISSION_FILE_BYTES, SUBMISSION_FILES
 from datasites.wire.manifest import ENTRY, Manifest, OutputContract, RehearsalReport, describe_files
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from researcher.topology.neighbours import Neighbours
 
 _IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".venv", ".DS_Store"}
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Shown):
     """A study to be rehearsed, submitted and run.
 
     code: a folder with a `study.py` that defines `initialize(config)`, `fit(parameters, table, config)` and
@@ -34,6 +38,7 @@ class Study:
     state_compression: how they are sent there, for instance "int8+zstd". See docs/compression.md; empty: as they are.
     secure_aggregation: hospitals show only the sum of their results; or its terms, for instance {"limit": 64,
     "most_examples": 100_000}. See docs/secure-aggregation.md.
+    gossip: hospitals train without a centre, as `Neighbours` says. See docs/topologies.md.
     """
 
     name: str
@@ -48,6 +53,22 @@ class Study:
     compression: str = ""
     state_compression: str = ""
     secure_aggregation: bool | Mapping[str, float] = False
+    gossip: Neighbours | None = None
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "purpose": self.purpose,
+            "code": self.code,
+            "dataset": self.dataset,
+            "columns": "all" if self.columns is None else ", ".join(self.columns),
+            "rounds": self.rounds,
+            "config": ", ".join(f"{name}={value}" for name, value in self.config.items()),
+            "compression": self.compression,
+            "compression of the state": self.state_compression,
+            "secure aggregation": "only the sum is seen" if self.secure_aggregation else "",
+            "repetition": self.repetition if self.repetition > 1 else None,
+        }
 
     def files(self) -> dict[str, bytes]:
         """The code's bytes by path. Raises InvalidInput for what a data owner could not read."""

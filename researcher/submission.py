@@ -17,6 +17,7 @@ from datasites.wire.excerpt import FILES, Excerpt, SignedExcerpt
 from datasites.wire.files import write_atomically
 from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manifest, code_problems, sign_manifest
 from datasites.wire.quiet import quiet
+from datasites.wire.shown import heading
 from policies.errors import InvalidInput, Unavailable
 from researcher.exchange import Exchange, StoreExchange
 from researcher.journal import Journal
@@ -149,8 +150,11 @@ class Submission:
         return self.federation.label(hospital)
 
     def exchange(self) -> Exchange:
-        """The way to the hospitals, one by one. Raises InvalidInput where they show only their sum."""
+        """The way to the hospitals, one by one. Raises InvalidInput where they show only their sum, or train without a
+        centre."""
         refuse_single(self.manifest)
+        if self.manifest.gossip is not None:
+            raise InvalidInput("This study's hospitals train without a centre.", "Use Gossiping(submission).run().")
         return StoreExchange(self.manifest, self.federation.identity, self.federation.peers, self.federation.store)
 
     def status(self) -> pd.DataFrame:
@@ -198,8 +202,14 @@ class Submission:
                     raise Unavailable(f"{approved} of {needed} hospitals have approved so far.", "Wait again later.")
                 time.sleep(0.3)
 
+    def __repr__(self) -> str:
+        said = dict.fromkeys(self.federation.emails, "waiting")
+        said |= {hospital: decision.verdict for hospital, decision in self.decisions().items()}
+        told = ", ".join(f"{verdict} at {self.label(hospital)}" for hospital, verdict in said.items())
+        return f"<Submission: {self.manifest.job_name}; digest {self.digest[:12]}; {told}>"
+
     def _repr_html_(self) -> str:
-        title = f"<p><b>{self.manifest.name}</b><br>study <code>{self.digest}</code></p>"
+        title = heading(self.manifest.job_name, f"study {self.digest}")
         return title + str(self.status().to_html(index=False)) + paragraphs(self.noise())
 
     def _package(self) -> dict[str, bytes]:

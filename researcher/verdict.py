@@ -55,6 +55,9 @@ class OneOrMany:
         )
         return said + (f" They are worse at {', '.join(self.worse)}." if self.worse else "")
 
+    def __repr__(self) -> str:
+        return f"<OneOrMany: {self}>"
+
     def _repr_html_(self) -> str:
         return f"<p>{self}</p>" + str(self.table.round(4).to_html())
 

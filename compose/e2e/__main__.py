@@ -34,6 +34,7 @@ from compose.e2e.parties import (
 from compose.e2e.story import tell
 from compose.provision import HOSPITALS, LOCAL
 from datasites.audit.verify import verify
+from datasites.report.verify import verify_folder
 from notebooks.demo.hospitals import DemoFailed, Hospital, side_by_side, write_federation
 
 MODEL = "model.safetensors"  # where the notebook keeps it
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
         study_seconds = time.monotonic() - begun
         composed, model = outcome(ContainedResearcher()), load(ContainedResearcher().file(MODEL))
         _say(f"the study was run in containers in {study_seconds:.0f} seconds: {composed}")
-        tried += _verified_audits(owners)
+        tried += _verified_records(owners, str(composed["study"]))
     finally:
         if not options.keep:
             containers.compose("down", "-v")
@@ -146,17 +147,23 @@ def _kill_and_restart(owners: list[ContainedOwner], restarts: list[str]) -> None
     restarts += [KILLED, "store"]
 
 
-def _verified_audits(owners: list[ContainedOwner]) -> Iterator[tuple[str, str, bool]]:
-    """Each hospital's audit log, exported in its container and verified out here, held against the others' heads."""
+def _verified_records(owners: list[ContainedOwner], study: str) -> Iterator[tuple[str, str, bool]]:
+    """Each hospital's audit log and report of the study, written in its container and verified out here, held against
+    the others' heads."""
     with tempfile.TemporaryDirectory() as place:
-        files = []
+        logs = {}
         for owner in owners:
             containers.inside(owner.label, "wardround", "audit", "export", "/tmp/audit.json")  # noqa: S108
-            files.append(Path(place) / f"{owner.label}.json")
-            files[-1].write_text(containers.inside(owner.label, "cat", "/tmp/audit.json"))  # noqa: S108
-        for file in files:
-            report = verify(file, [other for other in files if other != file], "")
-            yield f"{file.stem}'s audit log verifies", f"{report.size} entries", report.good
+            logs[owner.label] = Path(place) / f"{owner.label}.json"
+            logs[owner.label].write_text(containers.inside(owner.label, "cat", "/tmp/audit.json"))  # noqa: S108
+        for label, log in logs.items():
+            others = [other for other in logs.values() if other != log]
+            report = verify(log, others, "")
+            yield f"{label}'s audit log verifies", f"{report.size} entries", report.good
+            containers.inside(label, "wardround", "report", study, "--out", "/tmp/report")  # noqa: S108
+            folder = containers.copied(label, "/tmp/report", Path(place) / label)  # noqa: S108
+            report = verify_folder(folder, others)
+            yield f"{label}'s report of the study verifies", f"{len(list(folder.rglob('*')))} files", report.good
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import threading
 from typing import Any
 
 from datasites.agent.followed import KeyWatch
-from datasites.agent.recovery import Sent, finish_interrupted_sync
+from datasites.agent.gossip.session import GossipSession
+from datasites.agent.recovery import Sent, finish_interrupted_sync, open_client
 from datasites.agent.session import StudySession
 from datasites.agent.trouble import PASSING, Trouble
 from datasites.agent.workbench import Workbench
@@ -30,7 +31,7 @@ from datasites.wire import protocol, successions
 from datasites.wire.connection.directory import published_document
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.login import connection_of, login
+from datasites.wire.login import connection_of
 from datasites.wire.quiet import quiet
 from policies.errors import Refused, WardroundError
 
@@ -90,9 +91,8 @@ class Agent:
 
     def _prepare(self) -> None:
         home, settings = self.home, self.settings
-        finish_interrupted_sync(home, settings.email)
         self._put_new_keys_in_place()
-        self._client = login(settings.email, home, settings.store, "owner", settings.store_options)
+        self._client = open_client(home, settings)
         self._store = connection_of(self._client).store
         self._sent = Sent(home)
         self._state = State(home.state)
@@ -282,14 +282,13 @@ class Agent:
             self._told.add(study)
             return
         bench = Workbench(self.home, manifest, self.settings.limits, self.settings.worker_idle_seconds)
-        session = StudySession(
-            self._identity,
-            researcher,
-            self._store,
-            self._state,
-            bench,
-            self.settings.poll_seconds,
-            functools.partial(connection_of(self._client).follow, researcher.email),
+        told = self._identity, researcher, self._store, self._state, bench, self.settings.poll_seconds
+        follow = functools.partial(connection_of(self._client).follow, researcher.email)
+        network = manifest.gossip
+        session = (
+            GossipSession(*told, follow, network=network, keys_of=self._keys_of)
+            if network
+            else StudySession(*told, follow)
         )
         self._sessions[study] = session
         session.start()

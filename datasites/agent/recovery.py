@@ -10,26 +10,44 @@ from __future__ import annotations
 import json
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasites.home import DatasiteHome
+from datasites.settings import DatasiteSettings
 from datasites.wire.files import write_atomically
 from datasites.wire.noted import events, restore
+
+if TYPE_CHECKING:
+    from syft_rds.client import SyftRDSClient
 
 _JOBS = Path("app_data") / "job"
 
 
-def finish_interrupted_sync(home: DatasiteHome, email: str) -> None:
-    """To be called before Syft loads its tree. Submissions get the bytes that Syft's events say they have."""
-    tree = home.syftbox / email
+def open_client(home: DatasiteHome, settings: DatasiteSettings) -> SyftRDSClient:
+    """The datasite's Syft client, for the agent or a command beside it. Syft reads its notes anew as it opens, and
+    writes what it made of them: a sync at the same time would lose what it notes."""
+    from datasites.wire.login import login  # Syft takes a second to import
+
     with home.syft_tree():
-        noted = {event.path_in_datasite: event for event in events(_folder(home))}
-        for path, event in noted.items():
-            if path.is_relative_to(_JOBS / "inbox") and not event.is_deleted:
-                restore(tree / path, event)
-        for state in (tree / _JOBS / "review").rglob("state.yaml"):
-            if state.stat().st_size == 0:
-                state.unlink()  # Syft empties it before it writes it; the decision in force is written anew
+        _finish(home, settings.email)
+        return login(settings.email, home, settings.store, "owner", settings.store_options)
+
+
+def finish_interrupted_sync(home: DatasiteHome, email: str) -> None:
+    """After a sync of this process that failed. Submissions get the bytes that Syft's events say they have."""
+    with home.syft_tree():
+        _finish(home, email)
+
+
+def _finish(home: DatasiteHome, email: str) -> None:
+    tree = home.syftbox / email
+    noted = {event.path_in_datasite: event for event in events(_folder(home))}
+    for path, event in noted.items():
+        if path.is_relative_to(_JOBS / "inbox") and not event.is_deleted:
+            restore(tree / path, event)
+    for state in (tree / _JOBS / "review").rglob("state.yaml"):
+        if state.stat().st_size == 0:
+            state.unlink()  # Syft empties it before it writes it; the decision in force is written anew
 
 
 class Sent:

@@ -59,8 +59,9 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Worked:
-    """What a round gave, past the gate. leaving: the model as it travels."""
+class Worked:
+    """What a round gave, past the gate. leaving: the model as it travels. left: what stays here for the next one.
+    noise: the gate noise in it."""
 
     fitted: Outcome | None = None
     evaluated: Outcome | None = None
@@ -101,7 +102,7 @@ class RoundRunner:
         started = time.monotonic()
         request: RoundRequest | None = None
         reason: Reason | None = None
-        worked = _Worked()
+        worked = Worked()
         try:
             request, parameters = self._read(number, plaintext, in_order)
             self._admission.check(request.fit)
@@ -121,7 +122,7 @@ class RoundRunner:
             evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
             if evaluated
             else None,
-            seconds=self._told(seconds, worked.noise),
+            seconds=self.told(seconds, worked.noise),
         )
         return Answer(
             plaintext=encode_reply(reply, worked.leaving, evaluated.arrays if evaluated else None),
@@ -132,10 +133,18 @@ class RoundRunner:
             kept=worked.left,
         )
 
+    def work(self, request: RoundRequest, digest: str, parameters: Arrays) -> Worked:
+        """Runs a round that nobody asked for by a message of its own. digest: by which it is told from others.
+
+        Raises RoundRefused, and Interrupted when the agent is stopping.
+        """
+        self._admission.check(request.fit)
+        return self._worked(request, digest, parameters, request.number)
+
     def _added(self, sums: SecureSums, number: int, plaintext: bytes, in_order: bool) -> Answer:
         """The answer to one step of a secure sum; only that of the numbers runs anything."""
         started, digest = time.monotonic(), request_digest(plaintext)
-        worked = _Worked()
+        worked = Worked()
         arrays: Arrays = {}
         adds: RoundRequest | None = None
         reply = SecureReply(study=self._study, number=number, hospital=self._hospital, request=digest)
@@ -166,7 +175,7 @@ class RoundRunner:
             kept=worked.left if reply.reason is None else {},
         )
 
-    def _worked(self, request: RoundRequest, digest: str, parameters: Arrays, told: int) -> _Worked:
+    def _worked(self, request: RoundRequest, digest: str, parameters: Arrays, told: int) -> Worked:
         """Pays for a round and runs it. told: the round's number, for the study's code. Raises RoundRefused."""
         number, kept = request.number, self._left_before(request.number)
         own = without_residual(kept)
@@ -175,11 +184,11 @@ class RoundRunner:
         self._told_round = told
         evaluated = self._run("evaluate", number, parameters, own) if request.evaluate else None
         if not request.fit:
-            return _Worked(evaluated=evaluated, noise=noise)
+            return Worked(evaluated=evaluated, noise=noise)
         spent = released_bytes("evaluate", self._bench.manifest.outputs) if evaluated else 0
         fitted = self._trained(number, parameters, own, spent, noise)
         leaving, left = self._leaving(number, fitted, parameters, kept, noise)
-        return _Worked(fitted, evaluated, leaving, left, noise)
+        return Worked(fitted, evaluated, leaving, left, noise)
 
     def _read_step(self, number: int, plaintext: bytes, in_order: bool) -> tuple[SecureRequest, Arrays]:
         """A step of a secure sum, and the state that comes with the step of the numbers."""
@@ -310,7 +319,7 @@ class RoundRunner:
             # not the table's fault: the approved copy was changed, or the disk is full
             raise RoundRefused(Reason.HOSPITAL if isinstance(problem, Refused | OSError) else Reason.TABLE) from None
 
-    def _told(self, seconds: float, noise: float | None) -> float:
+    def told(self, seconds: float, noise: float | None) -> float:
         """In tenths: finer, it would be a number of the code's choice. How long a round of the private tier takes grows
         with the number of patients, and is not told; with gate noise, the code's tenths are not told either."""
         private = self._bench.manifest.tier == "private" or noise is not None

@@ -72,6 +72,8 @@ class Office:
         found = [f"It asks for columns that the table does not have: {', '.join(unknown)}."] if unknown else []
         if manifest.dictionary != dictionary.digest:
             found.append("It was written for another version of the table's dictionary; it must be submitted again.")
+        if manifest.gossip and manifest.gossip.hospitals.get(self.identity.email) != self.identity.public.fingerprint:
+            found.append("Hospitals would train without a centre, and this one, with its keys, is not among them.")
         if manifest.asked and self.state.ledger.closed(manifest.dataset):
             found.append("Its table's privacy budget is closed, as a backup was put back.")
         return found + (manifest.asked.problems(dictionary) if manifest.asked else [])

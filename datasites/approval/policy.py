@@ -55,6 +55,7 @@ def request_of(
         rounds_asked=manifest.rounds,
         events=manifest.asked.plan(manifest.rounds) if manifest.asked else (),
         protections=frozenset(protections),
+        neighbours=tuple(sorted(manifest.gossip.hospitals)) if manifest.gossip else (),
         approved_digests=frozenset(approved_digests),
     )
 

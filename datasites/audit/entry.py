@@ -37,6 +37,7 @@ class Kind(StrEnum):
     RUN_FAILED = "run_failed"  # study, round, request, reason, reply (digest), bytes
     REFUSED = "refused"  # the same; what the owner's decision, the gate or the order of rounds forbids
     RELEASED = "released"  # study, round, request, fit, evaluate, reply (digest), bytes; written before it is posted
+    SHARED = "shared"  # study, round, to (a neighbour), model (or that there is none), message (digest), bytes; before
     OUTPUT_HELD = "output_held"  # study, round, output (its name among the held outputs), reason, bytes
     EXCERPT_RELEASED = "excerpt_released"  # study, excerpt (its number), document (digest), bytes; before it is sent
     BUDGET_RESERVED = "budget_reserved"  # dataset, study, round, request, row (its number), written (its digest)

@@ -20,6 +20,7 @@ from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.reputation import Contest, Remark, Signed
+from datasites.wire.shown import Shown, heading, table
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused
 
@@ -35,17 +36,31 @@ class Standing:
     contests: tuple[Contest, ...] = ()
     problem: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Standing: {len(self.remarks)} lines of {self.researcher}{'; ' * bool(self.problem)}{self.problem}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for remark in self.remarks:
+            answer = self.contest_of(remark)
+            rows.append((str(remark.number), remark.name, remark.kind, remark.reason, answer.note if answer else ""))
+        listed = table(["line", "study", "what", "why", "contested"], rows)
+        return heading(f"What {self.researcher} says of this hospital", self.problem) + listed
+
     def contest_of(self, remark: Remark) -> Contest | None:
         """The hospital's last word on a line."""
         return next((one for one in reversed(self.contests) if one.remark == remark.digest), None)
 
 
-class Reputation:
+class Reputation(Shown):
     """Of this hospital, with the researchers whom it has accepted. `folder` holds what it has seen and contested."""
 
     def __init__(self, identity: Identity, peers: PinnedPeers, store: Store, audit: AuditLog, folder: Path) -> None:
         self._identity, self._peers, self._store = identity, peers, store
         self._audit, self._folder = audit, folder
+
+    def _facts(self) -> dict[str, object]:
+        return {"of": self._identity.email, "told by": ", ".join(self._peers.accepted()) or "nobody yet"}
 
     def look(self) -> list[Standing]:
         """Every accepted researcher's lines, as they lie in the store now. What is new is remembered; contests that

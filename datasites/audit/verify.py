@@ -11,6 +11,7 @@ from datasites.audit.read import Export, read_export
 from datasites.wire.gaps import SignedGap, covered
 from datasites.wire.heads import SignedHead
 from datasites.wire.identity import PublicIdentity
+from datasites.wire.shown import heading, paragraph, table
 from datasites.wire.successions import fits
 from datasites.wire.witness import Memory, Verdict
 from policies.errors import InvalidInput
@@ -30,6 +31,15 @@ class Report:
     hospital: str
     size: int
     findings: list[Finding]
+
+    def __repr__(self) -> str:
+        verdict = "everything fits" if self.good else "it cannot be trusted as it stands"
+        return f"<Report: log of {self.hospital}; {self.size:,} entries; {verdict}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.what, "good" if one.good else "WRONG", one.found) for one in self.findings]
+        verdict = "Everything fits." if self.good else "This log cannot be trusted as it stands."
+        return heading(f"Audit log of {self.hospital}") + table(["checked", "", "found"], rows) + paragraph(verdict)
 
     @property
     def good(self) -> bool:

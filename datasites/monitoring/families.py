@@ -103,7 +103,7 @@ def rounds(tally: Tally) -> Families:
         buckets=list(zip(bounds, map(float, accumulate(tally.durations)), strict=True)),
         sum_value=tally.seconds,
     )
-    sent = {what: float(tally.bytes_out[what]) for what in ("answers", "excerpts")}
+    sent = {what: float(tally.bytes_out[what]) for what in ("answers", "excerpts", "neighbours")}
     yield from counter("bytes_out", "Bytes that left, sealed, by what they are.", "what", sent)
 
 

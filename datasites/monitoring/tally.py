@@ -69,6 +69,8 @@ class Tally:
             self.unanswered.clear()  # what is still asked for comes again
         elif kind in _ANSWERED:
             self._answered(study, entry)
+        elif kind == Kind.SHARED:
+            self.bytes_out["neighbours"] += entry["bytes"]
         elif kind == Kind.EXCERPT_RELEASED:
             self.bytes_out["excerpts"] += entry["bytes"]
 

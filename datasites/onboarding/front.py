@@ -58,6 +58,7 @@ http {
         "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/(?:parts/)?p2p/\1/(?:inbox|outbox)/@PART@/" 1;
         "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/rounds/@PART@/up/@PART@/\1$" 1;
         "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/parts/rounds/@PART@/up/@PART@/\1/@PIECE@$" 1;
+        "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/(?:parts/)?gossip/@PART@/\1/" 1;
         "~^[^ ]+ researcher (?:PUT|DELETE) 2 /@BUCKET@/rounds/@PART@/down/@PART@/@PART@$" 1;
         "~^[^ ]+ researcher (?:PUT|DELETE) 2 /@BUCKET@/parts/rounds/@PART@/down/@PART@/@PART@/@PIECE@$" 1;
     }

@@ -143,6 +143,8 @@ def _measures(record: Record) -> Facts:
         rows.append(("The policy", "Code is confined without a network, and reads only its columns"))
     if m and m.secure_aggregation:
         rows.append(("The manifest", "Only a sum over several hospitals can be read"))
+    if m and m.gossip:
+        rows.append(("The manifest", f"Models are read by {len(m.gossip.hospitals)} named hospitals, and no other"))
     return Facts([*rows, ("The organisation's own", f"{_FILL} the security official")])
 
 

@@ -127,6 +127,9 @@ def _allowed(record: Record) -> Finding:
             force = entry
         elif entry["kind"] == Kind.RUN_STARTED:
             started[entry.get("round")] = str(entry["at"])
+        elif entry["kind"] == Kind.SHARED:
+            if force.get("verdict") != "approved":
+                return Finding(what, f"round {entry.get('round')} went to a neighbour {_problem(force, '', 0)}", False)
         elif entry["kind"] == Kind.RELEASED:
             left, trained = left + 1, trained + bool(entry.get("fit"))
             at = started.get(entry.get("round")) or str(entry["at"])

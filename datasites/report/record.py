@@ -33,7 +33,7 @@ from policies.errors import InvalidInput, WardroundError
 Entry = dict[str, Any]
 _NUMBERS = {"number", "bytes", "files", "round", "rounds", "decision", "excerpt", "row", "size", "line"}
 _TEXTS = {"kind", "at", "study", "name", "researcher", "verdict", "reason", "peer", "request", "reply"}
-_SIZED = (Kind.RELEASED, Kind.REFUSED, Kind.RUN_FAILED)
+_SIZED = (Kind.RELEASED, Kind.REFUSED, Kind.RUN_FAILED, Kind.SHARED)
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 

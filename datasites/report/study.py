@@ -175,6 +175,7 @@ def _asked(record: Record) -> Iterator[Block]:
             ("Rounds asked for", f"{m.rounds:,}, each of at most {duration(m.seconds_per_round)}"),
             ("Could leave, at most", f"{total_bytes(m):,} bytes in all, {m.max_bytes:,} in a round"),
             ("Summed with other hospitals", _summed(m)),
+            ("Sent to other hospitals", _shared(m, record.hospital.email)),
             ("Repetition", f"number {m.repetition:,} of study {m.first[:12]}" if m.repetition > 1 else "none"),
         ]
     )
@@ -190,6 +191,12 @@ def _summed(m: Manifest) -> str:
     if terms is None:
         return "no: the researcher reads this hospital's own results"
     return f"yes: only the sum over at least {terms.threshold} of {len(terms.hospitals)} hospitals can be read"
+
+
+def _shared(m: Manifest, hospital: str) -> str:
+    if m.gossip is None:
+        return "no: nothing leaves but to the researcher"
+    return f"yes: its model after each round, by itself, to {', '.join(m.gossip.neighbours(hospital)) or 'none'}"
 
 
 def _data(record: Record) -> Iterator[Block]:
@@ -266,6 +273,14 @@ def _left(record: Record) -> Iterator[Block]:
             "here: the manifest says its names, shapes and types, and the gate let nothing else out.",
             "quiet",
         )
+    if shared := record.of(Kind.SHARED):
+        yield Paragraph("To other hospitals, which trained with this one without a centre, went after rounds:")
+        sent = []
+        for neighbour in sorted({str(e.get("to")) for e in shared}):
+            theirs = [e for e in shared if e.get("to") == neighbour]
+            models = sum(bool(e.get("model")) for e in theirs)
+            sent.append((neighbour, f"{models:,}", f"{sum(int(e['bytes']) for e in theirs):,}", when(theirs[-1]["at"])))
+        yield table(("Hospital", "Models", "Bytes, sealed", "Last"), sent)
     if record.excerpts:
         yield Paragraph("The data owner also released lines of the study's log. Their text is not repeated here:")
         yield table(

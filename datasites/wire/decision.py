@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.shown import facts, heading
 from datasites.wire.values import Digest, Email, Frozen, Positive
 
 CONTEXT = "study-decision"
@@ -53,6 +54,23 @@ class Decision(Frozen):
         if self.least_patients is None:
             content.pop("least_patients", None)
         return content
+
+    def __repr__(self) -> str:
+        until = f"; until {self.expires_at:%Y-%m-%d}" if self.expires_at else ""
+        rounds = f"; {self.rounds:,} rounds" if self.verdict == "approved" else ""
+        return f"<Decision: {self.verdict}; study {self.study[:12]}{rounds}{until}; by {self.decided_by}>"
+
+    def _repr_html_(self) -> str:
+        until = f"{self.expires_at:%Y-%m-%d %H:%M %Z}" if self.expires_at else ""
+        told = {
+            "study": self.study,
+            "rounds": self.rounds or None,
+            "until": until,
+            "reason": self.reason,
+            "by": f"{self.decided_by}, {self.decided_at:%Y-%m-%d %H:%M %Z}",
+            "noise": f"distance {self.noise.distance:g}, multiple {self.noise.multiple:g}" if self.noise else "",
+        }
+        return heading(f"{self.verdict.capitalize()} at {self.hospital}") + facts(told)
 
     @property
     def automatic(self) -> bool:

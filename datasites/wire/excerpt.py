@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from datasites.wire.canonical import canonical_json
 from datasites.wire.identity import Identity, PublicIdentity
+from datasites.wire.shown import heading
 from datasites.wire.values import Digest, Email, Frozen
 
 CONTEXT = "study-log-excerpt"
@@ -43,6 +45,10 @@ class Excerpt(Frozen):
     def file(self) -> str:
         """Its name beside the decision on the study."""
         return f"excerpt-{self.number:06}.json"
+
+    def _repr_html_(self) -> str:
+        said = heading(f"Lines {self.first_line} to {self.last_line}", f"of the log at {self.hospital}")
+        return f"{said}<pre>{html.escape(self.text)}</pre>"
 
     def __str__(self) -> str:
         return f"{self.hospital}, lines {self.first_line} to {self.last_line}:\n{self.text}"

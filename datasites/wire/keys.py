@@ -9,6 +9,7 @@
 | coll/WHO/ | WHO | whom WHO shares a mock twin with |
 | rounds/STUDY/down/HOSPITAL/ | the researcher | HOSPITAL |
 | rounds/STUDY/up/ROUND/HOSPITAL | HOSPITAL | the researcher |
+| gossip/STUDY/HOSPITAL/NEIGHBOUR/ | HOSPITAL | NEIGHBOUR: models of a study without a centre (see `gossip.messages`) |
 | parts/NAME/ | the writer of NAME | the readers of NAME: the parts of a large object (see `parts`) |
 """
 
@@ -73,4 +74,22 @@ def round_up(study: str, round_number: int, hospital: str) -> str:
 
 
 def rounds_up(study: str, round_number: int) -> str:
-    return f"rounds/{encode(study)}/up/{round_number:06d}"
+    return f"{all_rounds_up(study)}/{round_number:06d}"
+
+
+def all_rounds_up(study: str) -> str:
+    return f"rounds/{encode(study)}/up"
+
+
+def gossip(study: str, sender: str, reader: str) -> str:
+    """The box of all that one hospital tells another one."""
+    return f"gossip/{encode(study)}/{encode(sender)}/{encode(reader)}"
+
+
+def gossip_model(study: str, sender: str, reader: str, round_number: int) -> str:
+    return f"{gossip(study, sender, reader)}/{round_number:06d}"
+
+
+def gossip_presence(study: str, sender: str, reader: str) -> str:
+    """Sorts behind all models."""
+    return f"{gossip(study, sender, reader)}/presence"

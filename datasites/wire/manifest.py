@@ -17,9 +17,11 @@ from datasites.wire.arrays import ALLOWED_DTYPES, LONGEST_NAME
 from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.codecs import Pipeline
 from datasites.wire.codecs.base import Shape
+from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.marginals import Marginals
 from datasites.wire.secagg.terms import SecureAggregation
+from datasites.wire.shown import facts, heading
 from datasites.wire.statistics import STATISTICS, Statistics
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
@@ -198,6 +200,7 @@ class Manifest(Frozen):
     state_compression: how the global state is coded on its way to hospitals; empty: as it is. What they are sent is
     then what can be read of it, at both ends.
     secure_aggregation: who adds up what leaves; nobody then sees what one hospital adds.
+    gossip: the hospitals that train without a centre, and which of them send each other their models.
     """
 
     version: Literal[1] = 1
@@ -219,6 +222,25 @@ class Manifest(Frozen):
     rehearsal: RehearsalReport | None = None
     state_compression: str = ""
     secure_aggregation: SecureAggregation | None = None
+    gossip: Network | None = None
+
+    def __repr__(self) -> str:
+        return f"<Manifest: {self.job_name}; {self.tier} tier; of {self.researcher}; digest {self.digest[:12]}>"
+
+    def _repr_html_(self) -> str:
+        told = {
+            "purpose": self.purpose,
+            "researcher": self.researcher,
+            "dataset": self.dataset,
+            "tier": self.tier,
+            "columns": ", ".join(self.columns),
+            "files": ", ".join(self.files),
+            "rounds": self.rounds,
+            "config": ", ".join(f"{name}={value}" for name, value in self.config.items()),
+            "leaves in a round, at most": f"{self.max_bytes:,} bytes",
+            "digest": self.digest,
+        }
+        return heading(self.job_name) + facts(told)
 
     @model_validator(mode="after")
     def _of_its_tier(self) -> Self:
@@ -257,7 +279,7 @@ class Manifest(Frozen):
     def canonical(self) -> bytes:
         """The bytes that the digest is of."""
         content = self.model_dump(mode="json")
-        for name in ("state_compression", "secure_aggregation"):
+        for name in ("state_compression", "secure_aggregation", "gossip"):
             if not content[name]:  # as before there was the field
                 del content[name]
         return canonical_json(content)
@@ -275,9 +297,23 @@ class Manifest(Frozen):
             raise ValueError(f"arrays of a test must be counts to be added up: {', '.join(floats)}")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_mixed(self) -> Self:
+        if self.gossip is None:
+            return self
+        if self.secure_aggregation is not None:
+            raise ValueError("hospitals that mix models read each of them: leave out secure_aggregation or gossip")
+        if self.outputs.compression or self.state_compression:
+            raise ValueError("models go between hospitals as they are: leave out compression or gossip")
+        if self.statistics is not None or not self.outputs.parameters:
+            raise ValueError("there is no model to mix")
+        return self
+
     @property
     def max_bytes(self) -> int:
-        """Worst-case payload of one round."""
+        """Worst-case payload of one round: to the researcher and, without a centre, to each neighbour."""
+        if self.gossip:
+            return self.outputs.max_bytes + self.gossip.greatest_degree * self.outputs.parameter_bytes
         return 8 * self.outputs.numbers if self.secure_aggregation else self.outputs.max_bytes
 
     @property

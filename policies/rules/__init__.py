@@ -6,6 +6,7 @@ from policies.rules import (
     columns,
     imports,
     kept,
+    neighbours,
     outputs,
     privacy,
     protections,
@@ -32,6 +33,7 @@ ON_REQUEST: tuple[Rule, ...] = tuple(
         kept,
         outputs,
         protections,
+        neighbours,
         privacy,
     )
 )
@@ -50,6 +52,7 @@ RULES: dict[str, str] = {
     "kept": "what it keeps at the hospital between rounds",
     "outputs": "which metrics and tables of counts leave",
     "protections": "secure aggregation and noise, where demanded",
+    "neighbours": "which other hospitals read this one's model by itself",
     "privacy": "what all of it costs in privacy, where there is noise",
     "imports": "the packages that the code uses",
     "calls": "what else the code does",

@@ -24,10 +24,12 @@ from datasites.runner.replies import decode_result
 from datasites.wire.arrays import Arrays
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
 from researcher.journal import Journal
+from researcher.participation import stage_of
 from researcher.rehearsal import contract_of, tail
 from researcher.rounds import Rounds
 from researcher.simulation.crew import Crew
@@ -38,6 +40,7 @@ from researcher.study import Study
 if TYPE_CHECKING:
     from researcher.result import Result
     from researcher.strategies import Strategy
+    from researcher.topology.neighbours import Neighbours
 
 MOST_HOSPITALS = 200
 _DOMAIN = "simulation.example"
@@ -45,7 +48,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SECRET = b"nobody to hide in a simulation"
 
 
-class Simulation:
+class Simulation(Shown):
     """A study as it will be once all hospitals have approved it; `Rounds` and `AsyncRounds` take it as they take a
     `Submission`. Use it in a `with` block.
 
@@ -94,6 +97,11 @@ class Simulation:
         twins = {_plain(dataset.hospital): dataset.twin for dataset in datasets}
         return cls(study, twins, datasets[0].dictionary, seed, processes)
 
+    @property
+    def gossip(self) -> Neighbours | None:
+        """How the study's hospitals would train without a centre."""
+        return self._study.gossip
+
     def __enter__(self) -> Self:
         with ExitStack() as ending:
             folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="wardround-simulation-")))
@@ -112,6 +120,14 @@ class Simulation:
         initial = decode_result("initialize", self._crew.initialize()).parameters
         self.journal = Journal(Path(tempfile.mkdtemp(dir=self.journal.folder.parent)))
         self.journal.start(initial)
+
+    def _facts(self) -> dict[str, object]:
+        open_ = hasattr(self, "journal")
+        return {
+            **(stage_of(self) if open_ else {"study": self._study.name, "rounds": "not begun: use it in a with block"}),
+            "hospitals": ", ".join(map(self.label, self._views)),
+            "seed": str(self._seed),
+        }
 
     def participants(self) -> list[str]:
         """All hospitals that have joined."""
@@ -172,8 +188,15 @@ def simulate(
     seed: int = 0,
     processes: int | None = None,
 ) -> Result:
-    """The result of `Rounds` over hospitals with these tables, every one taking part; see `Simulation` for more."""
+    """The result of `Rounds` over hospitals with these tables, every one taking part; see `Simulation` for more. Of a
+    study without a centre, that of `Gossiping`, for all its rounds."""
     with Simulation(study, tables, dictionary, seed, processes) as simulation:
+        if study.gossip is not None:
+            if strategy is not None or rounds is not None:
+                raise InvalidInput("A study without a centre has no strategy, and runs all its rounds.")
+            from researcher.topology.gossiping import Gossiping  # which knows of simulations
+
+            return Gossiping(simulation).run()
         return Rounds(simulation, strategy).run(rounds)
 
 

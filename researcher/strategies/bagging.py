@@ -15,13 +15,13 @@ import numpy as np
 from datasites.wire.arrays import Arrays
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
-from researcher.strategies.base import Aggregation, Update
+from researcher.strategies.base import Aggregation, Described, Update
 
 TREES, SHARE = "trees", "share"
 
 
 @dataclass(frozen=True)
-class Bagging:
+class Bagging(Described):
     """Nothing is averaged. `trees`, a whole number, says how many places of an ensemble are taken; every other array
     has the places as its first axis. A hospital returns the ensemble with its new trees in the first free places.
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
 from datasites.wire.arrays import Arrays
+from datasites.wire.shown import facts, heading
 from policies.errors import InvalidInput
 
 
@@ -55,6 +56,15 @@ class Strategy(Protocol):
         current: the state that the hospitals trained from. memory: what the last round's `result` gave, which the
         study's checkpoint keeps; empty in the first round, and always where a strategy needs none.
         """
+
+
+class Described:
+    """A strategy shows its settings, and what it is."""
+
+    def _repr_html_(self) -> str:
+        settings = asdict(self)  # type: ignore[call-overload]  # a dataclass, as every strategy is
+        said = " ".join((type(self).__doc__ or "").partition("\n\n")[0].split())
+        return heading(type(self).__name__, said) + facts(settings)
 
 
 def identity(strategy: Strategy) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import numpy as np
 from datasites.wire.arrays import Arrays
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
-from researcher.strategies.base import Aggregation, Update
+from researcher.strategies.base import Aggregation, Described, Update
 from researcher.strategies.layout import Layout, Vector
 
 
 @dataclass(frozen=True)
-class FedAvg:
+class FedAvg(Described):
     """The mean of the hospitals' parameters, weighted by the numbers of examples that they report, or by `weights`: by
     hospital's address, a number above 0, such as a private estimate (`Counts.weights`).
 

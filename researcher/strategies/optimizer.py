@@ -14,13 +14,13 @@ import numpy as np
 
 from datasites.wire.arrays import Arrays
 from policies.errors import InvalidInput
-from researcher.strategies.base import Aggregation
+from researcher.strategies.base import Aggregation, Described
 from researcher.strategies.fedavg import WeightedMean
 from researcher.strategies.layout import Layout, Vector
 
 
 @dataclass(frozen=True)
-class ServerOptimizer:
+class ServerOptimizer(Described):
     """learning_rate: the server's, above 0. A subclass says what step follows from a change."""
 
     learning_rate: float = 1.0

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from datasites.wire.arrays import Arrays
 from policies.errors import InvalidInput
-from researcher.strategies.base import Aggregation, Update
+from researcher.strategies.base import Aggregation, Described, Update
 from researcher.strategies.fedavg import FedAvg
 
 CONTROL = "control/"
 
 
 @dataclass(frozen=True)
-class Scaffold:
+class Scaffold(Described):
     """x ← x + server_rate * mean(y_i - x), and c ← c + |S|/N * mean(c_i⁺ - c_i), over the hospitals S that answered.
 
     hospitals: N, all that take part in the study. weighted: means by numbers of examples, so that the optimum is that

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from datasites.wire.arrays import Arrays
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
-from researcher.strategies.base import Aggregation, Update
+from researcher.strategies.base import Aggregation, Described, Update
 from researcher.strategies.layout import Layout, Vector
 
 Matrix = NDArray[np.float64]
 
 
-class Together(ABC):
+class Together(Described, ABC):
     """A strategy without memory that makes one vector of all hospitals' vectors."""
 
     name: ClassVar[str]

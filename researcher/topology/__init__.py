@@ -5,9 +5,11 @@ All are `Rounds` with some of its methods replaced, so they share its journal, i
 
 from researcher.topology.cyclic import Cyclic
 from researcher.topology.gossip import Gossip, GossipResult
+from researcher.topology.gossiping import Gossiping
 from researcher.topology.graph import Exponential, Ring
 from researcher.topology.hierarchical import Hierarchical
 from researcher.topology.national import Nation
+from researcher.topology.neighbours import Neighbours
 from researcher.topology.regional import RegionalAggregator
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     "Exponential",
     "Gossip",
     "GossipResult",
+    "Gossiping",
     "Hierarchical",
     "Nation",
+    "Neighbours",
     "RegionalAggregator",
     "Ring",
 ]

@@ -3,8 +3,8 @@
 Lian et al. (2017), Can Decentralized Algorithms Outperform Centralized Algorithms? (D-PSGD), in the order adapt, then
 combine: x_i <- sum over j of W_ij y_j, with y_j what hospital j made of x_j in its local steps. W: see `graph`.
 
-The arithmetic is that of such a network. The post is not: hospitals run nothing but approved code and speak to nobody
-but their researcher, so the researcher's notebook carries the models and mixes them, and sees each one.
+The arithmetic is that of such a network. The post is not: the researcher's notebook carries the models and mixes them,
+and sees each one. Hospitals that send them to each other: `gossiping`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from datasites.wire.arrays import Arrays
+from datasites.wire.gossip.mixing import metropolis, mixed
 from policies.errors import InvalidInput
 from researcher.history import History
 from researcher.journal import MOST_BYTES, Checkpoint
@@ -27,11 +28,11 @@ from researcher.result import Result
 from researcher.rounds import Rounds
 from researcher.strategies import FedAvg, Update
 from researcher.strategies.layout import Layout, Vector
-from researcher.topology.graph import Given, Graph, Ring, check_whole, metropolis
+from researcher.topology.graph import Given, Graph, Ring, check_whole
 from researcher.topology.names import all_named, named, no_controls
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GossipResult(Result):
     """`parameters` is the mean of all models, which in a network without a centre nobody would have; `models` are the
     hospitals' own, by short name. Evaluations are of each hospital's own model, so `federated_auc` is over all test
@@ -62,8 +63,8 @@ class GossipResult(Result):
 class Mixing:
     """One round: the models that hospitals were sent, what they trained, and the mix of it.
 
-    models: float64 of shape (size,), by hospital. A hospital that does not answer keeps its model, and for this round
-    its links do not count: rows of W still sum to 1, and mixing still keeps the mean. Every hospital counts alike,
+    models: float64 of shape (size,), by hospital. A hospital that does not answer keeps its model, and what its links
+    weigh counts for those at their other ends themselves: mixing still keeps the mean. Every hospital counts alike,
     whatever number of examples it reports.
     """
 
@@ -78,11 +79,11 @@ class Mixing:
     def result(self) -> tuple[Arrays, Arrays]:
         """The mean of all models, and the models: (size,) each, in float64, by hospital."""
         hospitals, answered = sorted(self._models), sorted(self._trained)
-        index = [hospitals.index(hospital) for hospital in answered]
-        links = self._graph.links([self._names[hospital] for hospital in hospitals])[np.ix_(index, index)]
-        if answered:
-            mixed = metropolis(links) @ np.stack([self._trained[hospital] for hospital in answered])
-            self._models.update(zip(answered, mixed, strict=True))
+        weights = metropolis(self._graph.links([self._names[hospital] for hospital in hospitals]))
+        for hospital in answered:
+            row = dict(zip(hospitals, weights[hospitals.index(hospital)].tolist(), strict=True))
+            heard = {other: self._trained[other] for other in answered if other != hospital and row[other]}
+            self._models[hospital] = mixed(self._trained[hospital], heard, row)
         for vector in self._models.values():
             self._layout.arrays(vector)  # raises RoundFailed for what could not be sent
         self._mean = np.mean([self._models[hospital] for hospital in hospitals], axis=0)
@@ -128,6 +129,9 @@ class Gossip(Rounds):
         layout, label = Layout(checkpoint.parameters), self.submission.label
         models = {label(hospital): layout.arrays(vector) for hospital, vector in checkpoint.memory.items()}
         return GossipResult(**{f.name: getattr(plain, f.name) for f in fields(Result)}, models=models)
+
+    def _facts(self) -> dict[str, object]:
+        return {**super()._facts(), "graph": self._graph}
 
     def _gather(self, fit: bool) -> None:
         super()._gather(fit)

@@ -1,7 +1,7 @@
 """Who exchanges models with whom in a network without a centre, and how much each model counts.
 
-Weights: Metropolis-Hastings, in the form of Xiao, Boyd and Lall (2005), A Scheme for Robust Distributed Sensor Fusion
-Based on Average Consensus; see also Boyd, Diaconis and Xiao (2004), Fastest Mixing Markov Chain on a Graph.
+Weights: Metropolis-Hastings, see `datasites.wire.gossip.mixing`, and Boyd, Diaconis and Xiao (2004), Fastest Mixing
+Markov Chain on a Graph.
 Exponential graph: Ying et al. (2021), Exponential Graph is Provably Efficient for Decentralized Deep Training.
 """
 
@@ -14,9 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.wire.gossip.mixing import Links, metropolis
 from policies.errors import InvalidInput
 
-Links = NDArray[np.bool_]
+__all__ = ["Exponential", "Given", "Graph", "Links", "Ring", "check_whole", "metropolis", "spectral_gap"]
 
 
 class Graph(Protocol):
@@ -64,6 +65,9 @@ class Given:
         names = sorted(self.names)
         check_whole(names, self.links(names))
 
+    def __repr__(self) -> str:
+        return f"{len(self.names)} hospitals with {len(self._pairs)} links"
+
     def links(self, hospitals: Sequence[str]) -> Links:
         linked = [[frozenset((one, other)) in self._pairs for other in hospitals] for one in hospitals]
         return np.asarray(linked, np.bool_).reshape(len(hospitals), len(hospitals))
@@ -79,15 +83,6 @@ def check_whole(names: Sequence[str], links: Links) -> None:
         inside = ", ".join(name for i, name in enumerate(names) if i in reached)
         outside = ", ".join(name for i, name in enumerate(names) if i not in reached)
         raise InvalidInput(f"The graph falls into parts: no way leads from {inside} to {outside}.", "Add a link.")
-
-
-def metropolis(links: Links) -> NDArray[np.float64]:
-    """W of shape (n, n): W[i, j] = 1 / (1 + the greater degree of i and j) where they are linked, and the rest of each
-    row on its diagonal. Symmetric and doubly stochastic: mixing with it keeps the mean of the models. A hospital
-    without any link keeps its own."""
-    degrees = links.sum(axis=1)
-    weights = np.where(links, 1.0 / (1.0 + np.maximum.outer(degrees, degrees)), 0.0)
-    return np.asarray(weights + np.diag(1.0 - weights.sum(axis=1)))
 
 
 def spectral_gap(weights: NDArray[np.float64]) -> float:

@@ -115,6 +115,10 @@ class Hierarchical(Rounds):
             )
         self._identity = {**self._identity, "name": f"Hierarchical {self._identity['name']}"}
 
+    def _facts(self) -> dict[str, object]:
+        regions = {name: ", ".join(hospitals) for name, hospitals in self._tiers.regions.items()}
+        return {**super()._facts(), **{f"region {name}": hospitals for name, hospitals in regions.items()}}
+
     def _gather(self, fit: bool) -> None:
         super()._gather(fit)
         all_named(self.submission, self._members.present, self._tiers.names, "in a region")

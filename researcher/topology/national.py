@@ -22,11 +22,13 @@ from datasites.wire.identity import Identity, PublicIdentity, check_email, same_
 from datasites.wire.limits import PUBLIC_BYTES, ROUND_BYTES
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import ACCEPTED, PinnedPeers
+from datasites.wire.shown import Shown
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused
 from researcher.exchange import Exchange, StoreExchange
 from researcher.journal import Journal
 from researcher.metrics import SCORE_HISTOGRAM
+from researcher.participation import stage_of
 
 
 def national(manifest: Manifest, nation: str) -> Manifest:
@@ -65,7 +67,7 @@ def published(store: Store, email: str, fingerprint: str) -> PublicIdentity:
     return public
 
 
-class Nation:
+class Nation(Shown):
     """A study at regions; `Rounds` takes it as it takes a `Submission`.
 
     study: the file that `RegionalAggregator.write_study` made in one of the regions. regions: address and fingerprint
@@ -100,6 +102,9 @@ class Nation:
         for address, fingerprint in regions.values():
             public = published(self._store, check_email(address), fingerprint)
             self._peers.update(public.email, ACCEPTED, public.document)
+
+    def _facts(self) -> dict[str, object]:
+        return {**stage_of(self), "regions": ", ".join(self._regions.values()), "fingerprint": self.fingerprint}
 
     @property
     def fingerprint(self) -> str:

@@ -32,10 +32,11 @@ from datasites.wire.rounds import (
     is_addressed,
     request_digest,
 )
+from datasites.wire.shown import Shown
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 from researcher.errors import RoundFailed
-from researcher.participation import ApprovedStudy, Members
+from researcher.participation import ApprovedStudy, Members, stage_of
 from researcher.submission import Submission
 from researcher.topology.names import no_controls
 from researcher.topology.national import national, published, write_study
@@ -54,7 +55,7 @@ class _Work:
     parameters: Arrays
 
 
-class RegionalAggregator:
+class RegionalAggregator(Shown):
     """Answers the nation's messages for one region; `of` makes it from a submission of the region's own.
 
     quorum: with fewer usable answers of its hospitals nothing leaves the region. deadline: seconds that a round waits
@@ -80,6 +81,10 @@ class RegionalAggregator:
         self._file = study.journal.folder / _ANSWER
         self._box = keys.rounds_down(self.manifest.digest, identity.email)
         self._put_aside: set[tuple[str, str]] = set()  # names and versions
+
+    def _facts(self) -> dict[str, object]:
+        aggregator, nation = self._identity.email, self._nation.email
+        return {**stage_of(self._study), "aggregator": aggregator, "nation": nation, "quorum": self._quorum}
 
     @classmethod
     def of(

@@ -95,6 +95,7 @@ def test_from_an_invitation_to_a_study_and_on_with_a_new_certificate(
             federation.wait_for_datasets("stays", PATIENCE)
             study = wr.Study("counting", "Count days", code=STUDY, dataset="stays", rounds=2)
             submission = federation.submit(study, federation.rehearse(study))
+            assert agent.poll() is None
             wait_for(lambda: "counting" in do("datasite", "requests", "--json", "--home", home), "the study")
             do("datasite", "approve", submission.manifest.job_name, "--home", home)
             submission.wait(timeout=PATIENCE)

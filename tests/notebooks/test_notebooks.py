@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 import time
@@ -13,8 +13,9 @@ import nbformat
 import pytest
 from safetensors.numpy import load_file
 
+from tests.support.notebooks import FOLDER, executed, finished, outputs, shown, start
+
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = ROOT / "notebooks"
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +36,12 @@ def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         process.wait(60)
 
 
-def start(name: str, demo: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "jupyter", "execute", name, f"--output={demo / name}", "--timeout=600"]
-    with (demo / f"{name}.log").open("wb") as log:
-        environment = {**os.environ, "WARDROUND_DEMO": str(demo)}
-        return subprocess.Popen(command, cwd=NOTEBOOKS, env=environment, stdout=log, stderr=log)
-
-
-def outputs(notebook: nbformat.NotebookNode, form: str) -> list[str]:
-    return [o.data[form] for c in notebook.cells for o in c.get("outputs", []) if form in o.get("data", {})]
-
-
-def shown(notebook: nbformat.NotebookNode) -> str:
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return "\n".join(str(output.get("data", {}).get("text/plain", output.get("text", ""))) for output in outputs)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_study_from_both_sides(running_demo: Path) -> None:
     names = ("researcher.ipynb", "data_owner.ipynb")
     running = {name: start(name, running_demo) for name in names}
-    for name, process in running.items():
-        assert process.wait(600) == 0, (running_demo / f"{name}.log").read_text()[-3000:]
-    researcher_saw, owner_saw = (nbformat.read(running_demo / name, as_version=4) for name in names)
+    researcher_saw, owner_saw = (finished(name, process, running_demo) for name, process in running.items())
     assert "after 8 rounds" in shown(researcher_saw)
     assert any("image/png" in o.get("data", {}) for c in researcher_saw.cells for o in c.get("outputs", []))
     assert "approved" in shown(owner_saw)
@@ -74,15 +57,24 @@ def test_a_study_from_both_sides(running_demo: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_private_study(running_demo: Path) -> None:
-    process = start("private.ipynb", running_demo)
-    assert process.wait(600) == 0, (running_demo / "private.ipynb.log").read_text()[-3000:]
-    saw = shown(nbformat.read(running_demo / "private.ipynb", as_version=4))
+    saw = shown(executed("private.ipynb", running_demo))
     assert "No code of theirs runs" in saw
     assert "AUC 0." in saw
     assert saw.count("committed") == 4  # three rounds and an evaluation were paid for
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_operators_tour(running_demo: Path) -> None:
+    saw = shown(executed("operator.ipynb", running_demo))
+    for told in ("system call filter", "agent serving", "wardround_agent_serving 1.0", "Everything fits."):
+        assert told in saw
+    assert re.search(r"WRONG.*This log cannot be trusted as it stands.*exit code 1\b", saw, re.DOTALL)
+    assert "checks held. Open report.html." in saw
+    assert "Error" not in saw
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.ipynb")))
 def test_notebooks_are_kept_stripped(name: str) -> None:
-    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    notebook = nbformat.read(FOLDER / name, as_version=4)
     assert not [c for c in notebook.cells if c.get("outputs") or c.get("execution_count")]

@@ -21,7 +21,7 @@ from policies.privacy.events import Event
 from policies.rules.privacy import planned
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Packet:
     """Made by `Office.packet`. The digest is that of the bytes that would run.
 
@@ -39,9 +39,18 @@ class Packet:
     changes: Changes | None
     spent: tuple[Event, ...] = ()
 
+    def __repr__(self) -> str:
+        policy = "the policy allows it" if self.ruling.allowed else "the policy does not allow it"
+        return f"<Packet: {self.manifest.job_name}; {self.decision}; {policy}; digest {self.digest[:12]}>"
+
     @property
     def manifest(self) -> Manifest:
         return self.submission.manifest
+
+    @property
+    def hospital(self) -> str:
+        """The address of the hospital that is asked."""
+        return str(self.submission.job.datasite_owner_email)
 
     @property
     def digest(self) -> str:

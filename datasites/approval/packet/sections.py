@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -194,6 +195,21 @@ def _outputs(packet: Packet) -> Iterator[Block]:
             "those hospitals over the telephone: a hospital that is made up, or the researcher's own, hides nothing."
         )
         yield _table(("In the sum with", "Fingerprint of its keys"), sorted(terms.hospitals.items()))
+    if network := m.gossip:
+        them = network.neighbours(packet.hospital)
+        yield Paragraph(
+            "This hospital's model after each round goes to these hospitals too, each of which reads it by itself. It "
+            "waits for theirs for at most "
+            f"{duration(math.ceil(network.deadline))} a round. Compare the fingerprints with those hospitals over the "
+            "telephone: one that is made up, or the researcher's own, reads what no other hospital should."
+        )
+        pinned = [(one, network.hospitals[one]) for one in them]
+        yield _table(("Is sent this hospital's model", "Fingerprint of its keys"), pinned)
+        others = sorted(network.hospitals.keys() - {*them, packet.hospital})
+        if others:
+            yield Paragraph(f"In a mix with others it reaches, by way of those: {', '.join(islice(others, _ROWS))}.")
+        often = f"every {network.report_every:,} rounds and " if network.report_every else ""
+        yield Paragraph(f"The researcher is sent what this hospital's model has become, {often}after the last round.")
     for told in kept(m):
         yield Paragraph(told)
     if outputs.kept:

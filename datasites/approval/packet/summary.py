@@ -24,7 +24,7 @@ NO_GUARANTEE = (
 
 def summary(packet: Packet) -> str:
     m = packet.manifest
-    told = (_what(packet), _how_often(m), _leaves(m), *_summed(m), *kept(m), _guarantee(packet))
+    told = (_what(packet), _how_often(m), _leaves(m), *_summed(m), *_shared(packet), *kept(m), _guarantee(packet))
     return " ".join((*told, *_judged(packet)))
 
 
@@ -73,6 +73,20 @@ def _summed(m: Manifest) -> list[str]:
     return [
         f"It would leave masked, so that only the sum over at least {terms.threshold} of {len(terms.hospitals)} named "
         f"hospitals can be read, by the researcher or anybody; that holds while {trust} a researcher who cheats."
+    ]
+
+
+def _shared(packet: Packet) -> list[str]:
+    network = packet.manifest.gossip
+    if network is None:
+        return []
+    them = network.neighbours(packet.hospital)
+    return [
+        f"Hospitals would train without a centre: after each round, until round {packet.manifest.rounds:,}, this "
+        f"hospital's model would be sent by itself to {counted(len(them), 'other hospital')} "
+        f"({_listed(them) if them else 'none'}), which can read it, and mixed with theirs it goes on to all "
+        f"{len(network.hospitals)} hospitals of the study. The researcher starts this and can stop it, and takes no "
+        f"part in any round."
     ]
 
 

@@ -44,7 +44,7 @@ class Direct:
         self._gradients = gradients
 
     def squared_norms(self) -> Tensor:
-        return self._gradients.flatten(1).square().sum(1)
+        return _norms(self._gradients).square()
 
     def gradients(self) -> Tensor:
         return self._gradients
@@ -64,15 +64,16 @@ class Outer:
 
     def squared_norms(self) -> Tensor:
         if self._a.shape[1] == 1:
-            return self._a.square().sum((1, 2)) * self._g.square().sum((1, 2))
+            return (_norms(self._a) * _norms(self._g)).square()
         return _squared_norms(lambda a, g: torch.bmm(a, a.mT) * torch.bmm(g, g.mT), self._a, self._g)
 
     def gradients(self) -> Tensor:
         return torch.bmm(self._g.mT, self._a).reshape(-1, *self._shape)
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
-        weighted = (self._g * weights[:, None, None]).flatten(0, 1)
-        return (weighted.mT @ self._a.flatten(0, 1)).reshape(self._shape)
+        a, g, spread = self._a, self._g, weights[:, None, None]
+        a, g = (a, g * spread) if g.shape[2] < a.shape[2] else (a * spread, g)  # the smaller one is written anew
+        return (g.flatten(0, 1).mT @ a.flatten(0, 1)).reshape(self._shape)
 
     def without(self, patients: Tensor) -> Outer:
         return Outer(_blank(self._a, patients), _blank(self._g, patients), self._shape)
@@ -86,7 +87,7 @@ class Lookup:
 
     def squared_norms(self) -> Tensor:
         if self._rows.shape[1] == 1:
-            return self._g.square().sum((1, 2))
+            return _norms(self._g).square()
         return _squared_norms(
             lambda rows, g: torch.bmm(g, g.mT) * (rows[:, :, None] == rows[:, None, :]), self._rows, self._g
         )
@@ -115,6 +116,12 @@ def lookup(rows: Tensor, outputs: Tensor, shape: torch.Size) -> Contribution:
     """The same choice for an embedding: S * S against rows * width numbers a patient."""
     whole = Lookup(rows, outputs, shape)
     return whole if rows.shape[1] ** 2 < shape.numel() or rows.shape[1] == 1 else Direct(whole.gradients())
+
+
+def _norms(values: Tensor) -> Tensor:
+    """[P] of values [P, ...], in one pass: their squares would be written to memory first."""
+    norms: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1)
+    return norms
 
 
 def _squared_norms(products: Callable[[Tensor, Tensor], Tensor], left: Tensor, right: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def _embedding(node: layers.Embedding, x: Tensor, g: Tensor, patients: int, para
 def _layer_norm(node: layers.LayerNorm, x: Tensor, g: Tensor, patients: int, parameters: Parameters) -> Contributions:
     if node.weight is not None:
         normal = functional.layer_norm(x, list(node.shape), None, None, node.epsilon)
-        yield node.weight, _direct((g * normal).reshape(patients, -1, *node.shape), 1)
+        yield node.weight, _direct(normal.mul_(g).reshape(patients, -1, *node.shape), 1)
     if node.bias is not None:
         yield node.bias, _direct(g.reshape(patients, -1, *node.shape), 1)
 
@@ -90,7 +90,7 @@ def _group_norm(node: layers.GroupNorm, x: Tensor, g: Tensor, patients: int, par
     spread = (patients, x.shape[0] // patients, x.shape[1], -1)
     if node.weight is not None:
         normal = functional.group_norm(x, node.groups, None, None, node.epsilon)
-        yield node.weight, _direct((g * normal).reshape(spread), (1, 3))
+        yield node.weight, _direct(normal.mul_(g).reshape(spread), (1, 3))
     if node.bias is not None:
         yield node.bias, _direct(g.reshape(spread), (1, 3))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from syft.sync.events.file_change_event import FileChangeEventsMessageFileName
 from syft.sync.messages.proposed_filechange import FileNameParseError, MessageFileName
+from syft_permissions.spec.ruleset import PERMISSION_FILE_NAME
 
 from datasites.wire import keys, limits, quarantine
 from datasites.wire.connection.base import Wiring
@@ -62,6 +63,9 @@ class Mailboxes:
         self: Wiring, sender_email: str
     ) -> tuple[bytes, str] | None:
         """The oldest good message of a peer. Bad ones are put aside here, so they stop nobody's sync."""
+        # an acceptance that was cut off has not opened this box yet: Syft would drop what comes, and delete it
+        if not (self.datasite_folder / "app_data/job/inbox" / sender_email / PERMISSION_FILE_NAME).exists():
+            return None
         waiting = []
         for key in self.store.names(keys.box(self.email, "inbox", sender_email)):
             try:

@@ -211,6 +211,8 @@ MINE = [
     (ADA, f"p2p/{NORTH}/outbox/{ADA}/.peer"),
     (NORTH, f"rounds/abc/up/000001/{NORTH}"),
     (ADA, f"rounds/abc/down/{NORTH}/000001"),
+    (NORTH, f"gossip/abc/{NORTH}/{SOUTH}/000001"),
+    (NORTH, f"parts/gossip/abc/{NORTH}/{SOUTH}/000001/{PIECE}"),
     (NORTH, f"parts/own/{NORTH}/x/{PIECE}"),
     (ADA, f"parts/p2p/{NORTH}/inbox/{ADA}/m/{PIECE}"),
     (NORTH, f"parts/rounds/abc/up/000001/{NORTH}/{PIECE}"),
@@ -223,6 +225,8 @@ THEIRS = [
     (SOUTH, f"p2p/{NORTH}/outbox/{ADA}/m"),
     (SOUTH, f"p2p/{NORTH}/inbox/{ADA}/m"),
     (SOUTH, f"rounds/abc/up/000001/{NORTH}"),
+    (SOUTH, f"gossip/abc/{NORTH}/{SOUTH}/000001"),  # though it is the reader
+    (ADA, f"gossip/abc/{NORTH}/{SOUTH}/presence"),
     (SOUTH, f"rounds/abc/down/{NORTH}/000001"),  # a hospital is no researcher
     (SOUTH, f"parts/own/{NORTH}/x/{PIECE}"),
     (SOUTH, f"parts/rounds/abc/up/000001/{NORTH}/{PIECE}"),

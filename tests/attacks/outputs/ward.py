@@ -26,6 +26,7 @@ from datasites.state import AnsweredRound, State, now
 from datasites.wire.arrays import Arrays
 from datasites.wire.decision import Decision, SignedDecision
 from datasites.wire.dictionary import Dictionary
+from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity
 from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
@@ -77,6 +78,7 @@ class Ward:
         code: bytes = CODE,
         contract: OutputContract = CONTRACT,
         secure: Callable[[Identity], SecureAggregation] | None = None,
+        gossip: Callable[[Identity], Network] | None = None,
     ) -> None:
         self.home = DatasiteHome(folder)
         self.home.create()
@@ -99,6 +101,7 @@ class Ward:
             seconds_per_round=60,
             outputs=contract,
             secure_aggregation=secure(identity) if secure else None,
+            gossip=gossip(identity) if gossip else None,
         )
         Vault(self.home.approved).keep(self.manifest, "", {"study.py": code})
         self.state = State(self.home.state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 import researcher as wr
 from datasites.agent.recovery import Sent, finish_interrupted_sync
+from datasites.datasite import Datasite
 from datasites.wire.noted import events
-from tests.support.federation import World, wait_for
+from tests.support.federation import PATIENCE, World, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +112,22 @@ def test_what_was_noted_and_may_not_have_been_sent_is_found_anew(stopped: tuple[
     assert hashes == {Path("other"): "known"}
     sent.mark()
     assert Sent(home).missing() == set()
+
+
+def test_a_command_beside_the_agent_opens_the_tree_in_its_turn(stopped: tuple[World, wr.Submission]) -> None:
+    """Syft writes its list of known files as it opens: amid another's sync that undoes what it noted."""
+    hospital = stopped[0].hospitals[0]
+    known = hospital.home.syftbox / ".cache" / "owner_file_hashes.json"
+    written = known.stat().st_mtime_ns
+    beside = Datasite(hospital.home.path)
+    command = threading.Thread(target=beside.peer_requests)
+    try:
+        with hospital.home.syft_tree():
+            command.start()
+            command.join(2)
+            assert (command.is_alive(), known.stat().st_mtime_ns) == (True, written)
+        command.join(PATIENCE)
+        assert not command.is_alive()
+        assert known.stat().st_mtime_ns > written
+    finally:
+        beside.state.close()

@@ -74,6 +74,7 @@ OTHER: dict[str, Any] = {
     "repetition": 2,
     "state_compression": "int8+zstd",
     "secure_aggregation": {"hospitals": SUM},
+    "gossip": {"hospitals": SUM, "links": [["do@h0.org", "do@h1.org"], ["do@h1.org", "do@h2.org"]]},
     "rehearsal": {"sandbox": "bubblewrap", "twins": [TWIN]},
 }
 

@@ -45,6 +45,11 @@ def scaffold() -> Iterator[SimpleNamespace]:
     yield from _open("scaffold")
 
 
+@pytest.fixture
+def linear() -> Iterator[SimpleNamespace]:
+    yield from _open("personal/linear")
+
+
 def _same(one, other) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
@@ -57,7 +62,10 @@ def test_each_folder_is_whole_and_says_nothing_twice() -> None:
         assert (FOLDER / name / "plain.py").resolve() == FOLDER / "study" / "study.py"
 
 
-@pytest.mark.parametrize("name", ["scaffold", "personal/fine_tuning", "personal/per_fedavg", "personal/private_head"])
+@pytest.mark.parametrize(
+    "name",
+    ["scaffold", "personal/fine_tuning", "personal/linear", "personal/per_fedavg", "personal/private_head"],
+)
 def test_the_standard_policy_has_nothing_against_the_code(name: str) -> None:
     files = {path.name: path.read_text() for path in (FOLDER / name).glob("*.py")}
     assert example("standard").check_code(files) == []
@@ -135,6 +143,44 @@ class TestPerFedAvg:
         gradient, weights = study._gradient(model, (x, y), 3, []), study._weights(model)
         one, other = gradient(weights), gradient(weights)
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+class TestLinear:
+    def test_without_looking_ahead_it_trains_as_the_study_in_plain_numpy(
+        self, linear, study_table: pd.DataFrame
+    ) -> None:
+        state, others = linear.study.initialize(CONFIG), linear.study.initialize(CONFIG)
+        for number in (1, 2):
+            config = {**CONFIG, "round": number}
+            state, examples, metrics = linear.study.fit(state, study_table, config)
+            with modules_of(FOLDER / "frameworks" / "numpy_alone") as plain:
+                others, as_many, same = plain.study.fit(others, study_table, config)
+        assert (examples, metrics["loss"]) == (as_many, pytest.approx(same["loss"]))
+        np.testing.assert_allclose(state["weight"], others["weight"], atol=1e-12)
+        np.testing.assert_allclose(state["intercept"], others["intercept"], atol=1e-12)
+
+    def test_looking_ahead_goes_by_the_gradient_where_the_hospitals_own_step_leads(
+        self, linear, study_table: pd.DataFrame
+    ) -> None:
+        """One step from 0, by the formula, on the very batches."""
+        config = {**CONFIG, "local_steps": 1, "adapt_rate": 0.5, "learning_rate": 0.3}
+        trained, _, _ = linear.study.fit(linear.study.initialize(config), study_table, config)
+        rows = linear.splits.rows_of("train", study_table, 1)
+        x = np.column_stack([linear.features.inputs(rows).astype(float), np.ones(len(rows))])
+        y, draw = linear.features.labels(rows), np.random.default_rng([1, 1])
+        first, second = draw.integers(len(y), size=256), draw.integers(len(y), size=256)
+        ahead = -0.5 * x[first].T @ (0.5 - y[first]) / 256
+        gradient = x[second].T @ (1 / (1 + np.exp(-x[second] @ ahead)) - y[second]) / 256
+        gradient += 1e-4 * np.append(ahead[:-1], 0)
+        np.testing.assert_allclose(np.append(trained["weight"], trained["intercept"]), -0.3 * gradient, atol=1e-12)
+
+    def test_the_test_is_that_of_a_tuned_copy(self, linear, study_table: pd.DataFrame) -> None:
+        study, steps = linear.study, {**CONFIG, "local_steps": 40}
+        start = study.initialize(CONFIG)
+        tuned = study.fit(start, study_table, steps)[0]
+        expected = study.evaluate(tuned, study_table, CONFIG)[1]["loss"]
+        assert study.evaluate(start, study_table, {**CONFIG, "tuning_steps": 40})[1]["loss"] == expected
+        assert expected < study.evaluate(start, study_table, CONFIG)[1]["loss"]
 
 
 class TestScaffold:

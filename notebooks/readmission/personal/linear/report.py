@@ -1,0 +1,1 @@
+../../frameworks/numpy_alone/report.py

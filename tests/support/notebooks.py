@@ -1,0 +1,43 @@
+"""Notebooks as their readers run them: from top to bottom, in a kernel of their own, in their own folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+SECONDS = 600  # much of a machine may be others'
+
+
+def start(name: str, demo: Path) -> subprocess.Popen[bytes]:
+    """demo: where the local federation is; the executed notebook and what its kernel logged go there too."""
+    command = [sys.executable, "-m", "jupyter", "execute", name, f"--output={demo / name}", f"--timeout={SECONDS}"]
+    with (demo / f"{name}.log").open("wb") as log:
+        environment = {**os.environ, "WARDROUND_DEMO": str(demo)}
+        return subprocess.Popen(command, cwd=FOLDER, env=environment, stdout=log, stderr=log)
+
+
+def finished(name: str, process: subprocess.Popen[bytes], demo: Path) -> nbformat.NotebookNode:
+    """With its outputs. Fails with the end of the log where a cell did."""
+    assert process.wait(SECONDS) == 0, (demo / f"{name}.log").read_text()[-3000:]
+    return nbformat.read(demo / name, as_version=4)
+
+
+def executed(name: str, demo: Path) -> nbformat.NotebookNode:
+    return finished(name, start(name, demo), demo)
+
+
+def outputs(notebook: nbformat.NotebookNode, form: str) -> list[str]:
+    return [o.data[form] for c in notebook.cells for o in c.get("outputs", []) if form in o.get("data", {})]
+
+
+def shown(notebook: nbformat.NotebookNode) -> str:
+    """All of it as plain text, without colours. What a command prints comes in pieces of any size."""
+    found = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = [o.get("text") or str(o.get("data", {}).get("text/plain", "")) + "\n" for o in found]
+    return re.sub(r"\x1b\[[\d;]*m", "", "".join(texts))
