@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from datasites.wire.files import private_folder, sync_folder
+from datasites.wire.files import locked, private_folder, sync_folder
 from policies.errors import InvalidInput
 
 
@@ -73,7 +73,8 @@ def layout_of(db: sqlite3.Connection) -> int:
 
 
 def copied(db: sqlite3.Connection, target: Path) -> None:
-    """A consistent copy of an open database at `target`, which is replaced; others may write meanwhile."""
+    """A consistent copy of an open database at `target`, which is replaced; others may write meanwhile, to the database
+    but not to `target`."""
     draft = target.with_name(f".{target.name}.draft")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -88,9 +89,10 @@ def copied(db: sqlite3.Connection, target: Path) -> None:
 
 def _put_aside(db: sqlite3.Connection, path: Path, newest: int, steps: Mapping[int, Step], found: int) -> None:
     folder = private_folder(path.parent / f"before-layout-{newest}")
-    copied(db, folder / path.name)
-    for number in range(found + 1, newest + 1):
-        for name in steps[number].files:
-            source = path.parent / name
-            if source.exists() and not (folder / name).exists():  # else it was changed already
-                shutil.copy2(source, folder / name)
+    with locked(folder / ".lock"):
+        copied(db, folder / path.name)
+        for number in range(found + 1, newest + 1):
+            for name in steps[number].files:
+                source = path.parent / name
+                if source.exists() and not (folder / name).exists():  # else it was changed already
+                    shutil.copy2(source, folder / name)

@@ -22,7 +22,7 @@ from datasites.home import DatasiteHome
 from datasites.layout import LAYOUT
 from datasites.settings import FILE
 from datasites.state import State, now
-from datasites.wire.files import sync_folder
+from datasites.wire.files import locked, sync_folder
 from datasites.wire.identity import Identity
 from policies.errors import InvalidInput
 
@@ -53,18 +53,27 @@ def save(
     target = target.expanduser().resolve()
     if target.is_relative_to(home.path):
         raise InvalidInput(f"{target} is inside the home that is to be saved.", "Choose a place outside of it.")
-    for left in target.parent.glob(f".{target.name}.*.draft") if target.parent.is_dir() else ():
-        left.unlink(missing_ok=True)  # of one that was cut off
+    with locked(home.path / "backup.lock"):
+        for left in (*home.path.glob(f"*{_ASIDE}*"), *target.parent.glob(f".{target.name}.*.draft")):
+            left.unlink(missing_ok=True)  # of one that was cut off
+        aside = home.path / _ASIDE
+        try:
+            state.copy(aside)
+            return _write(home, identity, aside, target, passphrase, private)
+        finally:
+            for left in home.path.glob(f"{_ASIDE}*"):
+                left.unlink(missing_ok=True)
+
+
+def _write(home: DatasiteHome, identity: Identity, aside: Path, target: Path, passphrase: bytes, private: bool) -> int:
+    with closing(State(aside)) as copy:
+        entries, root = copy.audit.size, copy.audit.root(copy.audit.size).hex()
+    about = {"email": identity.email, "fingerprint": identity.public.fingerprint, "at": now().isoformat()}
     try:
         descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".draft")
     except OSError as error:
         raise InvalidInput(f"{target} cannot be written: {error.strerror}.", "Choose another place.") from None
-    aside = home.path / _ASIDE
     try:
-        state.copy(aside)
-        with closing(State(aside)) as copy:
-            entries, root = copy.audit.size, copy.audit.root(copy.audit.size).hex()
-        about = {"email": identity.email, "fingerprint": identity.public.fingerprint, "at": now().isoformat()}
         with os.fdopen(descriptor, "wb") as stream:
             writer = Writer(stream, passphrase, {"kind": KIND, **about})
             with tarfile.open(fileobj=cast(IO[bytes], writer), mode="w|", format=tarfile.PAX_FORMAT) as archive:
@@ -79,11 +88,11 @@ def save(
         os.replace(draft, target)
         sync_folder(target.parent)
     except OSError as error:
-        raise InvalidInput(f"{target} could not be written: {error.strerror}.", "Make room, and try again.") from None
+        raise InvalidInput(
+            f"The backup could not be made ({error.strerror or error}).", "Make room or mend that, and try again."
+        ) from None
     finally:
         Path(draft).unlink(missing_ok=True)
-        for left in home.path.glob(f"{_ASIDE}*"):
-            left.unlink(missing_ok=True)
     return entries
 
 
@@ -101,6 +110,8 @@ def _files(home: DatasiteHome, private: bool) -> Iterator[tuple[str, Path]]:
         registry = Registry(home.datasets)
         for name in registry.names():
             source = registry.get(name).source.path
+            if source is not None and not source.is_file():
+                raise InvalidInput(f"The table {name} is not where it was: {source}.", "Publish it from its new place.")
             if source is not None:
                 yield f"{TABLES}/{name}/{source.name}", source
 

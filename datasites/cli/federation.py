@@ -10,6 +10,7 @@ import typer
 from datasites.cli.ca import VARIABLE
 from datasites.cli.exits import Exit
 from datasites.cli.options import DEFAULT_HOME
+from datasites.cli.revocations import fetch_revocations
 from datasites.onboarding.names import KEY
 from datasites.wire.home import Home
 from datasites.wire.passphrase import HOOK, from_file, invented, new_passphrase, passphrase, printed, write_hook
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Found a consortium, invite hospitals and researchers, join by an invitation.", no_args_is_help=True
 )
+app.command()(fetch_revocations)
 FolderOption = Annotated[Path, typer.Option("--folder", help="The consortium's folder.", file_okay=False)]
 _HERE = Path("consortium")
 LabelArgument = Annotated[str, typer.Argument(help="A participant's label or address, as in consortium.toml.")]

@@ -38,7 +38,7 @@ def datasite_findings(home: Path) -> list[Finding]:
         settings = DatasiteSettings.load(place.path)
     except WardroundError as why:
         return [Finding("datasite", why.message, ok=False, mend=why.hint)]
-    found = [_keys(place, settings)]
+    found = [_keys(place, settings), *_restored(place)]
     found += list(_certificates(settings.store_options))
     reached = list(_store(settings))
     return [*found, *reached, *_tables(place, settings, reachable=reached[0].ok is True)]
@@ -50,9 +50,18 @@ def _keys(place: DatasiteHome, settings: DatasiteSettings) -> Finding:
     def look() -> str:
         public = Identity.load(settings.email, place.keys).public
         under = "under a passphrase" if is_sealed(place.keys) else "without a passphrase"
-        return f"{settings.email}, {under}, fingerprint {public.fingerprint}"
+        times = f", replaced {len(public.earlier)} times" if public.earlier else ""
+        return f"{settings.email}, {under}, fingerprint {public.fingerprint}{times}"
 
     return _tried("keys", look)
+
+
+def _restored(place: DatasiteHome) -> Iterator[Finding]:
+    from datasites.backup.put_back import mark
+
+    if put_back := mark(place):
+        told = f"this datasite comes from a backup made {put_back.made}, and does not serve yet"
+        yield Finding("backup", told, ok=False, mend="wardround datasite confirm-restore")
 
 
 def _tried(what: str, look: Callable[[], str]) -> Finding:

@@ -182,7 +182,7 @@ class Gossiping:
         federation = self.submission.federation
         try:
             raw = federation.store.get(key, ROUND_BYTES)
-            plaintext = federation.identity.open(federation.peers.require(hospital), raw or b"")
+            plaintext = federation.identity.open(federation.peers.require(hospital), raw or b"", earlier=True)
             report, _, _ = decode_report(plaintext)
         except Unavailable:
             raise

@@ -15,10 +15,12 @@ import pytest
 from minio.credentials import Credentials
 from minio.signer import sign_v4_s3
 
-from datasites.onboarding.authority import Authority, locked
+from datasites.onboarding.authority import REVOKED, Authority, locked
 from datasites.onboarding.front import BUCKET
+from datasites.onboarding.revocations import fetch
 from datasites.wire.store import Store
-from policies.errors import InvalidInput, NotAllowed, Unavailable
+from policies.errors import InvalidInput, NotAllowed, Refused, Unavailable
+from tests.support.federation import wait_for
 from tests.support.front import PASSPHRASE, Front, serve_front
 from tests.support.s3 import KEY, SECRET
 
@@ -134,6 +136,41 @@ def test_revoked_on_an_open_connection_and_in_a_session_that_is_resumed(front: F
         assert b"CertificateRefused" in b"".join(iter(lambda: again.recv(4096), b""))
         assert not again.session_reused
     assert store(front, NORTH).get("own/do@stolen.org/x") == b"before"
+
+
+def test_a_revocation_is_fetched_and_an_older_list_lets_nobody_in_again(front: Front, tmp_path: Path) -> None:
+    thief, folder, lists = front.certificate("do@again.org"), front.folder / "store", front.authority.folder
+    held = store(front, thief)
+    held.put("own/do@again.org/x", b"before")
+    older = tmp_path / "older.pem"
+    older.write_bytes((lists / REVOKED).read_bytes())
+    front.authority.revoke("do@again.org")
+    assert fetch(folder, str(lists / REVOKED)).changed
+    wait_for(lambda: refused(held, "own/do@again.org/x"), "the front to heed the list")
+    assert not fetch(folder, str(lists / REVOKED)).changed
+
+    newest = (folder / REVOKED).read_bytes()
+    with pytest.raises(Refused, match="is older than"):
+        fetch(folder, str(older))
+    other = Authority.create(tmp_path / "other", "a consortium", PASSPHRASE)
+    bad = {"another authority's": (other.folder / REVOKED).read_bytes(), "rubbish": b"x", "two": newest * 2}
+    bad["changed"] = newest.replace(b"M", b"N", 1)
+    for content in bad.values():
+        (tmp_path / "bad.pem").write_bytes(content)
+        with pytest.raises((Refused, InvalidInput)):
+            fetch(folder, str(tmp_path / "bad.pem"))
+    with pytest.raises(Unavailable, match="cannot be read"):
+        fetch(folder, "http://127.0.0.1:9/crl.pem")
+    assert (folder / REVOKED).read_bytes() == newest
+    assert refused(held, "own/do@again.org/x")
+
+
+def refused(held: Store, name: str) -> bool:
+    try:
+        held.put(name, b"after")
+    except Unavailable as why:
+        return "revoked" in str(why)
+    return False
 
 
 def test_a_rotated_certificate_goes_on_where_the_old_one_was(front: Front) -> None:

@@ -54,6 +54,15 @@ def test_patients_data_is_in_it_only_if_asked_for(ward: Ward, opened: Opened) ->
     assert len(Registry(opened(ward.root / "whole-home").home.datasets).read("stays")) == 40
 
 
+def test_a_table_that_was_moved_away_is_not_left_out_silently(ward: Ward) -> None:
+    (ward.root / "elsewhere" / "stays.csv").unlink()
+    ward.backup("plain")
+    with pytest.raises(InvalidInput, match="The table stays is not where it was"):
+        ward.backup("whole", private=True)
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        ward.backup("nowhere/file")
+
+
 def test_nothing_in_the_file_can_be_read(ward: Ward) -> None:
     data = ward.backup(private=True).read_bytes()
     first, _, rest = data.partition(b"\n")

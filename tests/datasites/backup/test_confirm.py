@@ -15,6 +15,7 @@ from datasites.audit.witness import Witness, witnessed
 from datasites.backup.put_back import put_back
 from datasites.datasite import Datasite
 from datasites.ledger.errors import BudgetExceeded
+from datasites.onboarding.checks import datasite_findings
 from datasites.state import State
 from datasites.wire import heads, keys, successions
 from datasites.wire.identity import Identity
@@ -77,6 +78,9 @@ def test_a_restored_datasite_does_not_serve_before_its_owner_has_decided(ward: W
     back = put().site
     with pytest.raises(Refused, match="comes from a backup"):
         Agent(back.home, back.settings).serve()
+    assert [one.mend for one in datasite_findings(back.home.path) if one.ok is False] == [
+        "wardround datasite confirm-restore"
+    ]
     back.home.restored.write_text("damaged")
     with pytest.raises(Refused, match="comes from a backup"):
         Agent(back.home, back.settings).serve()
