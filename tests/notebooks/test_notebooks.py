@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,27 +10,15 @@ import nbformat
 import pytest
 from safetensors.numpy import load_file
 
-from tests.support.notebooks import FOLDER, executed, finished, outputs, shown, start
+from tests.support.notebooks import FOLDER, executed, finished, outputs, running_federation, shown, start
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    tmp_path = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "notebooks.demo.federation", "--folder", str(tmp_path)]
-    with (tmp_path / "out").open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
-    try:
-        until = time.monotonic() + 240
-        while "READY" not in (said := (tmp_path / "out").read_text()):
-            assert process.poll() is None, said
-            assert time.monotonic() < until, said
-            time.sleep(0.2)
-        yield tmp_path
-    finally:
-        process.terminate()
-        process.wait(60)
+    with running_federation(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
 
 
 @pytest.mark.slow
