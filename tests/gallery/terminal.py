@@ -21,7 +21,7 @@ def terminal(folder: Path) -> list[Shown]:
     """`owner.cast` for asciinema's players, `owner.html`, and `owner.svg`."""
     with tempfile.TemporaryDirectory() as temporary:
         walk = walk_as_owner(Path(temporary))
-        text = walk.recording.text.replace(str(Path(temporary)), "~").replace("\r\n", "\n")
+    text = walk.recording.text.replace("\r\n", "\n")
     (folder / "owner.cast").write_text(walk.recording.cast(TITLE))
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(text))
