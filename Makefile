@@ -14,7 +14,8 @@ help:
 	@echo "make attack      every attack, and a table of what was tried and what held"
 	@echo "make bench       all benchmarks; ONLY=round_overhead for one"
 	@echo "make docs        these pages as a site in site/, every warning an error"
-	@echo "make gallery     pictures of the review page at two sizes, light and dark, into gallery/ (needs Chromium)"
+	@echo "make gallery     the review page, all notebooks executed, and the data owner's terminal, recorded, into gallery/"
+	@echo "                 (needs Chromium; some minutes) PART=review|notebooks|terminal for one"
 	@echo "make crash       kill -9 at 200 random points and at lines of every critical section; RUNS=200 SEED=0"
 	@echo "make privacy     attacks on the private tier, its ledger and what it costs; SEED=0"
 	@echo "make up          three hospitals, a store and a researcher in containers (compose/README.md)"
@@ -55,7 +56,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ONLY)
 
 gallery: $(STAMP)
-	$(BIN)/python -m tests.gallery
+	$(BIN)/python -m tests.gallery $(if $(PART),--only $(PART))
 
 DOCS := $(VENV)/.docs
 $(DOCS): $(STAMP)

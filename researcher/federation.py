@@ -227,7 +227,7 @@ class Federation(Shown):
             (one.hospital, "yes" if one.accepted else "not yet", one.datasets, one.fingerprint)
             for one in known.itertuples()
         ]
-        drawn = star(self.email, dict(zip(known["hospital"], known["accepted"], strict=True)))
+        drawn = star("you", dict(zip(known["hospital"], known["accepted"], strict=True)))
         listed = table(["hospital", "has accepted you", "datasets", "fingerprint"], rows)
         return heading(f"Federation {self.name}", f"your fingerprint {self.fingerprint}") + drawn + listed
 

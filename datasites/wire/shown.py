@@ -84,14 +84,15 @@ def curve(values: Sequence[float], label: str) -> Drawing:
 def star(centre: str, around: Mapping[str, bool]) -> Drawing:
     """Who is linked with the centre: a full line and dot where True, a broken line and an empty ring where not yet."""
     wide, high = 460, 60 + 28 * max(len(around), 2)
-    drawn = f"<text x='10' y='{high / 2 + 4:.0f}' fill='currentColor' font-size='13'>{_text(centre)}</text>"
+    drawn = f"<circle cx='14' cy='{high / 2:.0f}' r='6' fill='currentColor' stroke='currentColor'/>"
+    drawn += f"<text x='4' y='{high / 2 + 24:.0f}' fill='currentColor' font-size='13'>{_text(centre)}</text>"
     for i, (name, linked) in enumerate(around.items()):
         y = 40 + (high - 80) * (i / (len(around) - 1) if len(around) > 1 else 0.5)
         broken, inside = ("", "currentColor") if linked else (" stroke-dasharray='4 4'", "none")
         drawn += (
-            f"<line x1='190' y1='{high / 2:.0f}' x2='276' y2='{y:.0f}' stroke='currentColor'{broken}/>"
-            f"<circle cx='282' cy='{y:.0f}' r='6' fill='{inside}' stroke='currentColor'/>"
-            f"<text x='296' y='{y + 4:.0f}' fill='currentColor' font-size='13'>{_text(name)}</text>"
+            f"<line x1='20' y1='{high / 2:.0f}' x2='106' y2='{y:.0f}' stroke='currentColor'{broken}/>"
+            f"<circle cx='112' cy='{y:.0f}' r='6' fill='{inside}' stroke='currentColor'/>"
+            f"<text x='126' y='{y + 4:.0f}' fill='currentColor' font-size='13'>{_text(name)}</text>"
         )
     return _drawing(drawn, f"{sum(around.values())} of {len(around)} are linked with {centre}", wide, high)
 

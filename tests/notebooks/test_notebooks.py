@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from safetensors.numpy import load_file
 
-from tests.support.notebooks import FOLDER, executed, finished, outputs, shown, start
+from datasites.datasite import Datasite
+from tests.support.federation import wait_for
+from tests.support.notebooks import FOLDER, executed, finished, outputs, running_federation, shown, start
+from tests.support.terminal import PATIENCE, project
+from tests.support.tutorials import RESEARCHER, steps, walk_as_researcher
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    tmp_path = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "notebooks.demo.federation", "--folder", str(tmp_path)]
-    with (tmp_path / "out").open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
-    try:
-        until = time.monotonic() + 240
-        while "READY" not in (said := (tmp_path / "out").read_text()):
-            assert process.poll() is None, said
-            assert time.monotonic() < until, said
-            time.sleep(0.2)
-        yield tmp_path
-    finally:
-        process.terminate()
-        process.wait(60)
+    with running_federation(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
 
 
 @pytest.mark.slow
@@ -61,6 +52,55 @@ def test_a_private_study(running_demo: Path) -> None:
     assert "No code of theirs runs" in saw
     assert "AUC 0." in saw
     assert saw.count("committed") == 4  # three rounds and an evaluation were paid for
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_minutes_as_a_researcher(running_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project(tmp_path))
+    (tmp_path / "demo-run").symlink_to(running_demo)
+    found = walk_as_researcher(tmp_path, running_demo)
+    assert found["result"].round == 8
+    assert found["result"].federated_auc > 0.65
+    assert load_file(tmp_path / "model.safetensors")
+    consistent = lambda: (found["federation"].witness()["verdict"] == "consistent").all()  # noqa: E731
+    wait_for(consistent, "signed heads of all logs", PATIENCE)
+    quoted = re.findall(r"(?m)^> (.*)$", RESEARCHER.read_text())
+    assert found["printed"].split() == " ".join(quoted).split()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_readmes_first_ten_minutes(running_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks of Python, one after the other; meanwhile the data owners decide, each at their own desk."""
+    monkeypatch.chdir(project(tmp_path))
+    (tmp_path / "demo-run").symlink_to(running_demo)
+    blocks = [one.text for one in steps(ROOT / "README.md") if one.kind == "python" and "..." not in one.text]
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    with ThreadPoolExecutor() as pool:
+        deciding = pool.submit(_decide, running_demo, "ada@university.example.org", rounds=12)
+        for block in blocks:
+            exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - the project's own page
+        deciding.result(PATIENCE)
+    assert names["submission"].manifest.rounds == 12
+    assert load_file(tmp_path / "model.safetensors")
+    assert names["study"].cost().epsilon <= 3
+
+
+def _decide(demo: Path, researcher: str, rounds: int) -> None:
+    """Accepts the researcher, unless that was done, and approves their study of so many rounds."""
+    for path in sorted(demo.glob("*/datasite.toml")):
+        with Datasite.opened(path.parent) as site:
+            known = lambda site=site: researcher in site.office.peers.accepted()  # noqa: E731
+            asking = lambda site=site: researcher in set(site.peer_requests()["researcher"])  # noqa: E731
+            wait_for(lambda k=known, a=asking: k() or a(), "the researcher", PATIENCE)
+            if not known():
+                site.trust(researcher, site.researcher_keys(researcher).fingerprint)
+    for path in sorted(demo.glob("*/datasite.toml")):
+        with Datasite.opened(path.parent) as site:
+            waiting = lambda site=site: [s for s in site.office.pending() if s.manifest.rounds == rounds]  # noqa: E731
+            site.approve(wait_for(waiting, "the study", PATIENCE)[0].digest)
 
 
 @pytest.mark.slow

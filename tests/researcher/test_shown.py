@@ -136,6 +136,6 @@ def test_a_federation_is_a_map_of_who_has_accepted(tmp_path: Path) -> None:
     file = tmp_path / "federation.toml"
     file.write_text(f'name = "f"\nstore = "file://{tmp_path}/store"\n[hospitals.a]\nemail = "do@a.org"\n')
     federation = wr.connect(file, "ada@uni.org", home=tmp_path / "ada")
-    _check(federation, "0 of 1 are linked with ada@uni.org", "not yet", federation.fingerprint)
+    _check(federation, "0 of 1 are linked with you", "not yet", federation.fingerprint)
     assert "accepted by 0 of 1 hospitals" in repr(federation)
     _check(wr.Reputation(federation), "none yet")

@@ -6,12 +6,33 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 SECONDS = 600  # much of a machine may be others'
+
+
+@contextmanager
+def running_federation(folder: Path) -> Iterator[Path]:
+    """`make federation`, in a folder of its own."""
+    command = [sys.executable, "-m", "notebooks.demo.federation", "--folder", str(folder)]
+    with (folder / "out").open("wb") as out:
+        process = subprocess.Popen(command, cwd=FOLDER.parent, stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + 240
+        while "READY" not in (said := (folder / "out").read_text()):
+            assert process.poll() is None, said
+            assert time.monotonic() < until, said
+            time.sleep(0.2)
+        yield folder
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def start(name: str, demo: Path) -> subprocess.Popen[bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from notebooks.demo.tables import write_tables
 from tests.support.federation import wait_for
@@ -14,6 +17,7 @@ from tests.support.pages import ROOT, page
 from tests.support.terminal import PATIENCE, Recording, Terminal, Typed, commands, project
 
 OWNER = ROOT / "docs" / "ten-minutes-data-owner.md"
+RESEARCHER = ROOT / "docs" / "ten-minutes-researcher.md"
 _QUICK = {"WARDROUND_SYNC_SECONDS": "0.5", "WARDROUND_POLL_SECONDS": "0.2"}
 
 
@@ -98,3 +102,29 @@ def _before(text: str, theirs: Terminal, folder: Path, walk: Walk) -> None:
         _, status = theirs.finished()
         walk.visitor = theirs.recording.text.replace("\r\n", "\n")
         assert status == 0, walk.visitor
+
+
+def walk_as_researcher(folder: Path, demo: Path) -> dict[str, Any]:
+    """`docs/ten-minutes-researcher.md`, with the running local federation in `demo`, in the current folder: its names
+    at the end. What its Python prints is under `printed`."""
+    names: dict[str, Any] = {}
+    with ExitStack() as ending:
+        third = Terminal(folder, {"HOME": str(folder)})
+        ending.callback(third.close)
+        printed = ending.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        for step in steps(RESEARCHER):
+            if step.kind == "python":
+                exec(compile(step.text, step.section, "exec"), names)  # noqa: S102 - the project's own page
+            elif not step.text.startswith("make federation"):
+                if "approve" in step.text:
+                    wait_for(lambda: len(_arrived(demo)) == 6, "both studies at three hospitals", PATIENCE)
+                for command in commands(step.text):
+                    typed = third.run(command, {"same one to you? [y/N]:": "y"})
+                    assert typed.status == 0, typed
+        names["printed"] = printed.getvalue()
+    return names
+
+
+def _arrived(demo: Path) -> list[Path]:
+    inbox = "*/syftbox/data-office@*/app_data/job/inbox/joan@*/v*"
+    return [path for name in ("table-one", "readmission-first") for path in demo.glob(f"{inbox}/{name}*/config.yaml")]
