@@ -21,7 +21,7 @@ from tests.support.s3 import S3, serve_s3
 from tests.support.unruly import Unruly, unruly
 
 pytestmark = pytest.mark.slow
-ROUNDS = 3
+ROUNDS = 6
 
 
 @dataclass
@@ -75,90 +75,60 @@ def line(_line: Line) -> Iterator[Line]:
     _line.clear()
 
 
-@pytest.mark.parametrize("mode", ["reset", "truncate"])
-def test_connections_that_are_cut(line: Line, mode: str) -> None:
-    study = line.world.approved(rounds=ROUNDS)
-    wr.Rounds(study, evaluate=False).run(rounds=1)
-    line.proxy.mode = mode
-    with pytest.raises(Unavailable, match="The store could not"):
-        wr.Rounds(study, deadline=PATIENCE).run(rounds=1)
+def test_a_study_over_a_line_that_fails_in_every_way(line: Line, background) -> None:
+    world, proxy = line.world, line.proxy
+    north = world.hospitals[0]
+    study = world.approved(rounds=ROUNDS, config={"pause": 0.5})
+    rounds = wr.Rounds(study, deadline=PATIENCE, evaluate=False)
+
+    def round_under_way() -> Future[wr.Result]:
+        running: Future[wr.Result] = background(rounds.run, 1)
+        number = study.journal.checkpoint().messages + 1
+        wait_for(lambda: f"fit {number}" in north.study_log(study), f"round {number} to run")
+        return running
+
+    for proxy.mode in ("reset", "truncate"):
+        with pytest.raises(Unavailable, match="The store could not"):
+            rounds.run(rounds=1)
     line.clear()
-    line.ends_right(study)
+    rounds.run(rounds=1)
 
-
-def test_two_seconds_of_latency(line: Line) -> None:
-    study = line.world.approved(rounds=ROUNDS)
-    wr.Rounds(study, evaluate=False).run(rounds=ROUNDS - 1)
-    line.proxy.mode, line.proxy.delay = "slow", 2.0
-    wr.Rounds(study, deadline=PATIENCE, evaluate=False).run(rounds=1)
+    proxy.mode, proxy.delay = "slow", 2.0
+    rounds.run(rounds=1)
     line.clear()
-    line.ends_right(study)
 
+    proxy.bytes_per_second = 1e6 / 8
+    rounds.run(rounds=1)
+    line.clear()
 
-def test_one_megabit_a_second(line: Line) -> None:
-    study = line.world.approved(rounds=ROUNDS)
-    line.proxy.bytes_per_second = 1e6 / 8
-    line.ends_right(study)
-
-
-def test_a_partition_in_the_middle_of_a_round(line: Line, background) -> None:
-    """Nobody is told: packets vanish, and connections from before it are dead after it."""
-    study = line.world.approved(rounds=ROUNDS, config={"pause": 1.0})
-    north = line.world.hospitals[0]
-    running: Future[wr.Result] = background(wr.Rounds(study, deadline=PATIENCE, evaluate=False).run, 1)
-    wait_for(lambda: "fit 1" in north.study_log(study), "the round to run")
-    line.proxy.mode = "hole"
+    running = round_under_way()
+    proxy.mode = "hole"  # nobody is told: packets vanish, and connections from before are dead afterwards
     wait_for(lambda: north.datasite.state.unposted(study.digest), "an answer that cannot be posted")
-    time.sleep(1.0)  # requests are under way, of all participants
+    time.sleep(1.0)  # requests of all participants are under way
     line.clear()
     running.result(PATIENCE)
-    line.ends_right(study)
 
-
-def test_a_store_that_is_killed_and_restarted_in_the_middle_of_a_round(line: Line, background) -> None:
-    study = line.world.approved(rounds=ROUNDS, config={"pause": 1.0})
-    running: Future[wr.Result] = background(wr.Rounds(study, deadline=PATIENCE, evaluate=False).run, 1)
-    wait_for(lambda: "fit 1" in line.world.hospitals[0].study_log(study), "the round to run")
+    running = round_under_way()
     line.server.restart()
     running.result(PATIENCE)
     line.ends_right(study)
 
 
-def test_listings_that_lag_behind(line: Line) -> None:
-    line.order.lag = 1.5
-    study = line.world.approved(rounds=ROUNDS)  # the submission and the approval come through such listings too
-    line.ends_right(study)
-    assert line.order.late
-
-
-def test_what_was_put_comes_again_later(line: Line) -> None:
-    """Messages that were read and removed stand in their boxes again, and older bytes take the place of newer ones."""
-    line.order.echo = 0.5
-    study = line.world.approved(rounds=ROUNDS)
-    line.ends_right(study)
-    assert line.order.echoed
-
-
-def test_old_messages_under_new_names(line: Line, background) -> None:
-    """Whoever holds the store hands out what lay there before: a round's message and answers in a later one's place."""
+def test_a_study_over_a_store_that_keeps_no_order(line: Line) -> None:
+    """Listings lag behind; what was read and removed stands in its box again; older bytes replace newer ones; and the
+    first round's messages and answers lie in the places of later rounds, and of the other hospital."""
     world, (north, south) = line.world, line.world.hospitals
-    study = world.approved(rounds=ROUNDS)
+    line.order.lag, line.order.echo = 1.5, 2.0
+    study = world.approved(rounds=ROUNDS)  # the submission and the approval come through all this too
     store, digest = Store(world.store, line.server.options), study.digest
-    posted: dict[str, bytes] = {}
-
-    def first_message() -> bool:
-        for hospital in world.hospitals:
-            posted.setdefault(hospital.email, store.get(keys.round_down(digest, hospital.email, 1)) or b"")
-        return all(posted.values())
-
-    line.proxy.mode, line.proxy.delay = "slow", 0.2
-    running: Future[wr.Result] = background(wr.Rounds(study, deadline=PATIENCE, evaluate=False).run, 1)
-    wait_for(first_message, "the first messages", pause=0.001)
-    running.result(PATIENCE)
-    line.clear()
-    for number in (2, 3):
+    rounds = wr.Rounds(study, deadline=PATIENCE, evaluate=False)
+    rounds.run(rounds=1)
+    for number in range(2, ROUNDS + 1):
         for one, other in ((north, south), (south, north)):
-            store.put(keys.round_down(digest, one.email, number), posted[one.email])
+            message = line.order.bodies[f"ward/{keys.round_down(digest, one.email, 1)}"]
+            store.put(keys.round_down(digest, one.email, number), message)
             answer = store.get(keys.round_up(digest, 1, other.email))
             store.put(keys.round_up(digest, number, one.email), answer or b"")
     line.ends_right(study)
+    assert line.order.late
+    assert line.order.echoed

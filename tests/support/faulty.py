@@ -80,9 +80,9 @@ class Faulty:
                 if answer and self.mode == "slow" and time.monotonic() - latest > _SAME_ANSWER_SECONDS:
                     time.sleep(self.delay)
                 latest = time.monotonic()
-                if self.bytes_per_second:
+                if rate := self.bytes_per_second:
                     with self._lines[answer]:
-                        time.sleep(len(data) / self.bytes_per_second)
+                        time.sleep(len(data) / rate)
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

@@ -25,13 +25,14 @@ _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 class Unruly:
     """lag: a listing may show the store as it was up to so many seconds ago: without what was put since, and with what
     was deleted since. echo: each request that writes comes again up to so many seconds later, by itself: what was put
-    is put again after it was replaced or deleted."""
+    is put again after it was replaced or deleted. bodies: what was put first under each key, while echo is on."""
 
     endpoint: str
     lag: float = 0.0
     echo: float = 0.0
     late: int = 0  # listings that were not of this moment
     echoed: int = 0
+    bodies: dict[str, bytes] = field(default_factory=dict)
     chance: random.Random = field(default_factory=lambda: random.Random(0))
     _put: dict[str, float] = field(default_factory=dict)  # key: when it was new
     _deleted: dict[str, float] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command in ("PUT", "DELETE") and status < 300:
             store.wrote(self.command, key)
             if store.echo and self.command == "PUT":
+                store.bodies.setdefault(key, body)
                 threading.Thread(target=self._again, args=(store, body), daemon=True).start()
         if self.command == "GET" and not key and "list-type" in address.query:
             answer = store.listed(parse_qs(address.query), answer)
