@@ -14,14 +14,13 @@ from datasites.wire.contract import array_problems, metric_problems
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.pace import Pace
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable, WardroundError
 
-_QUICK_SECONDS = 0.002
-_GROWTH = 1.05
-_LOCAL_WAIT, _REMOTE_WAIT = 0.05, 0.25  # longest wait between two looks, by the kind of store
+_LOCAL_WAIT, _REMOTE_WAIT = 0.05, 5.0  # longest wait between two looks, by the kind of store
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class StoreExchange:
         self._identity, self._peers, self._store = identity, peers, store
         self._public: dict[str, PublicIdentity] = {}
         self._sent: dict[tuple[str, int], Arrays] = {}  # what compressed answers tell the change of
-        self._longest_wait = _LOCAL_WAIT if store.url.startswith(("file:", "memory:")) else _REMOTE_WAIT
+        self._longest_wait = _REMOTE_WAIT if store.remote else _LOCAL_WAIT
 
     def post(
         self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool
@@ -92,7 +91,8 @@ class StoreExchange:
 
     def answers(self, tickets: Mapping[str, Ticket], seconds: float) -> Iterator[Answer]:
         """A store that is away for a while is waited for."""
-        waiting, wait, deadline = dict(tickets), _QUICK_SECONDS, time.monotonic() + seconds
+        # from the round's beginning: a look for each of many answers would list all of them each time
+        waiting, pace, deadline = dict(tickets), Pace(self._longest_wait), time.monotonic() + seconds
         while waiting:
             found = self._look(waiting)
             for answer in found:
@@ -100,9 +100,8 @@ class StoreExchange:
                 yield answer
             if time.monotonic() >= deadline and waiting:
                 return
-            wait = _QUICK_SECONDS if found else min(wait * _GROWTH, self._longest_wait)
             if waiting:
-                time.sleep(wait)
+                time.sleep(max(0.0, min(pace.wait(), deadline - time.monotonic())))
 
     def withdraw(self, tickets: Mapping[str, Ticket]) -> None:
         for hospital, ticket in tickets.items():

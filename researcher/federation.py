@@ -29,7 +29,7 @@ from researcher.private_study import PrivateStudy, unusable
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
-from researcher.submission import Submission, as_first_rehearsed
+from researcher.submission import Submission, as_first_rehearsed, patient
 from researcher.witness import Witness
 
 AnyStudy = Study | PrivateStudy | PrivateStatistics
@@ -247,7 +247,7 @@ class Federation:
         return found
 
     def _wait(self, what: str, missing: Callable[[], list[Hospital]], timeout: float) -> None:
-        until, total = time.monotonic() + timeout, len(self._hospitals)
+        until, total, pace = time.monotonic() + timeout, len(self._hospitals), patient(self.store)
         with bar(what, total) as advance_to:
             while True:
                 try:
@@ -262,4 +262,4 @@ class Federation:
                 if time.monotonic() > until:
                     names = ", ".join(h.label for h in left)
                     raise Unavailable(f"Still waiting for {names}.", "Ask their data owners.")
-                time.sleep(0.3)
+                time.sleep(pace.wait())

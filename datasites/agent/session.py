@@ -24,14 +24,16 @@ from datasites.state import AnsweredRound, State, now
 from datasites.wire import keys, quarantine
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.pace import Pace
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import is_addressed, request_digest
 from datasites.wire.store import Store
 from policies.errors import Refused, Unavailable, WardroundError
 
 log = logging.getLogger(__name__)
-_QUICK_SECONDS = 0.002  # first wait between two looks; grows up to the longest while nothing comes
-_GROWTH = 1.2
+_AT_LEAST_LOCAL_SECONDS = 0.5  # a folder is looked into so often, whatever the settings say: it costs nothing
+_TROUBLE_SECONDS = 0.5  # shortest wait before what failed is tried again
+_OVER_SECONDS = 60.0  # between two looks of a study that may not run any more
 _IN_USE_SECONDS = 2.0
 _ENDED = (Reason.REVOKED, Reason.EXPIRED, Reason.NOT_APPROVED)  # a policy that forbids it may allow it again
 
@@ -52,7 +54,8 @@ class StudySession(threading.Thread):
         super().__init__(name=f"study-{self.study[:8]}", daemon=True)
         self._identity, self._researcher = identity, researcher
         self._store, self._state, self._bench = store, state, bench
-        self._longest_wait = longest_wait
+        self._longest_wait = longest_wait if store.remote else min(longest_wait, _AT_LEAST_LOCAL_SECONDS)
+        self._pace = Pace(self._longest_wait)
         self._ending = threading.Event()
         self.closed = threading.Event()  # set by the agent when the study may no longer run
         watch = PolicyWatch(bench.home, state, bench.manifest)
@@ -80,7 +83,7 @@ class StudySession(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        wait, leftovers, trouble = _QUICK_SECONDS, True, Trouble(self.name)
+        leftovers, trouble = True, Trouble(self.name)
         try:
             while not self._ending.is_set():
                 try:
@@ -88,7 +91,9 @@ class StudySession(threading.Thread):
                         self._post_leftovers()
                         self._kept.tidy()
                         leftovers = False
-                    wait = _QUICK_SECONDS if self._look() else min(wait * _GROWTH, self._longest_wait)
+                    if self._look():
+                        self._pace.came()
+                    wait = self._pace.wait()
                     if self.closed.is_set():
                         self._bench.clear()
                         if self.admission.refusal() in _ENDED:
@@ -98,7 +103,7 @@ class StudySession(threading.Thread):
                     trouble.over()
                 except PASSING as problem:
                     trouble.met(problem)
-                    wait, leftovers = self._longest_wait, True
+                    wait, leftovers = max(self._pace.wait(), min(_TROUBLE_SECONDS, self._longest_wait)), True
                 self._ending.wait(wait)
         except Interrupted:
             log.info("%s stops in the middle of a round; it will be run after the restart", self.name)
