@@ -45,8 +45,8 @@ class Auditor:
         self._audit.record(Kind.AGENT_STARTED, fingerprint=self._identity.public.fingerprint)
 
     def look(self) -> None:
-        """At most once in so many seconds, less often while nothing happens here. Raises Refused as `start` does; a store that is
-        away is tried again."""
+        """At most once in so many seconds, less often while nothing happens here. Raises Refused as `start` does; a
+        store that is away is tried again."""
         if time.monotonic() < self._next:
             return
         try:

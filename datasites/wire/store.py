@@ -205,9 +205,8 @@ class Store:
 
     def _listed(self, prefix: str, after: str | None = None) -> list[Any]:
         found: list[Any] = []
-        with _plain_errors("be listed"):
-            with suppress(NotFoundError, FileNotFoundError):
-                found = [meta for batch in self._api.list(self._store, f"{prefix}/", offset=after) for meta in batch]
+        with _plain_errors("be listed"), suppress(NotFoundError, FileNotFoundError):
+            found = [meta for batch in self._api.list(self._store, f"{prefix}/", offset=after) for meta in batch]
         self._count("list", names=len(found))
         return found
 
