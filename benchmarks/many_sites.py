@@ -12,7 +12,8 @@ no training. All share this machine's cores, so seconds grow with the number of 
 Prints a RESULT for each number of hospitals: `seconds` a round; `puts`, `gets`, `lists`, `deletes` and bytes, means for
 a hospital and a round, of the hospital and of the researcher; `lists_a_minute`, what the hospital's looks would be in a
 round of a minute, whatever this machine's speed; the researcher's CPU time (`researcher_ms`) for a hospital and a
-round, and its peak memory with how much of it came during the rounds. Ends with status 1 when calls for a hospital grow with their number.
+round, and its peak memory with how much of it came during the rounds. Ends with status 1 when calls for a hospital grow
+with their number.
 """
 
 from __future__ import annotations
@@ -289,7 +290,8 @@ def _agents(number: int) -> dict[str, Any]:
     """Agents as processes, with their own settings but for where they tell their metrics."""
     with tempfile.TemporaryDirectory(prefix="wardround-bench-") as scratch, serve_s3(Path(scratch) / "s3") as s3:
         os.environ["WARDROUND_STORE_OPTIONS"] = json.dumps(s3.options)
-        world = World(Path(scratch) / "world", s3.url, number)
+        (root := Path(scratch) / "world").mkdir()
+        world = World(root, s3.url, number)
         ports = range(9500, 9500 + number)
         for port, site in zip(ports, world.hospitals, strict=True):
             for name in ("WARDROUND_SYNC_SECONDS", "WARDROUND_POLL_SECONDS"):

@@ -46,6 +46,12 @@ class DatasiteSettings(BaseSettings):
     audit_seconds: float = Field(default=10.0, gt=0, description="How often heads of audit logs are exchanged.")
     worker_idle_seconds: float = Field(default=900.0, gt=0, description="A study's idle process ends after this.")
     approval_days: int = Field(default=90, ge=1, description="An approval expires after this, unless said otherwise.")
+    keep_days: float = Field(
+        default=30.0, ge=0, description="The answers of a study that is over stay in the store for so long."
+    )
+    unfinished_days: float = Field(
+        default=2.0, ge=0, description="Parts of an upload that was never finished stay in the store for so long."
+    )
     metrics: str = Field(default="", description="Where on this machine metrics are served: 127.0.0.1:9464.")
     log_format: Literal["text", "json"] = Field(default="text", description="Of the agent's log lines.")
     limits: Limits = Field(default_factory=Limits, description="What the process of a study may use.")

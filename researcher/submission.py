@@ -14,8 +14,10 @@ import pandas as pd
 from datasites.wire.decision import FILE, Decision, SignedDecision
 from datasites.wire.excerpt import FILES, Excerpt, SignedExcerpt
 from datasites.wire.files import write_atomically
+from datasites.wire.keys import rounds_down
 from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manifest, code_problems, sign_manifest
 from datasites.wire.pace import Pace
+from datasites.wire.parts import folder
 from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
@@ -124,6 +126,19 @@ class Submission:
             for email, d in self.decisions().items()
             if d.in_force(now) and (d.least_patients or 0) >= self.least_patients
         )
+
+    def sweep(self) -> int:
+        """Removes what this study's rounds left in the hospitals' boxes, when it was cut off and is not to go on: its
+        messages, and parts of those that were never sent whole. Returns how many objects. Raises Refused while rounds
+        of it are running."""
+        store, removed = self.federation.store, 0
+        with self.journal.alone():
+            for hospital in self.federation.emails:
+                box = rounds_down(self.digest, hospital)
+                names = [*store.names(box), *store.names(folder(box))]
+                store.delete(*names)
+                removed += len(names)
+        return removed
 
     def joined(self) -> list[str]:
         """Hospitals that may have approved meanwhile, or nobody: a cheap look, to be had before each round."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from datasites.agent.recovery import Sent, finish_interrupted_sync
 from datasites.agent.session import StudySession
+from datasites.agent.sweep import Sweep, Sweeper, Terms
 from datasites.agent.trouble import PASSING, Trouble
 from datasites.agent.workbench import Workbench
 from datasites.approval.office import Office
@@ -104,13 +105,22 @@ class Agent:
 
     def _serve_audited(self) -> None:
         log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
+        terms = Terms.of_days(self.settings.keep_days, self.settings.unfinished_days)
+        sweep = Sweep(self._store, self._state, self.settings.email, terms)
+        self._sweeper = Sweeper(sweep, self._studies, self.stopping)
+        self._sweeper.start()
         try:
             self._loop()
         finally:
+            self.stopping.set()
+            self._sweeper.join()
             for session in self._sessions.values():
                 session.finish()
             self._auditor.stop()
             self._state.close()
+
+    def _studies(self) -> list[str]:
+        return [signed.decision.study for signed in self._state.current_decisions()]
 
     def _loop(self) -> None:
         often = self.settings.sync_seconds
@@ -246,7 +256,10 @@ class Agent:
     def _match_sessions(self) -> None:
         """Starts a session for each study that may run, and ends those of studies that are over."""
         decisions = [signed.decision for signed in self._state.current_decisions()]
-        known = {d.study for d in decisions if d.verdict != "denied"}
+        over = self._sweeper.over
+        known = {d.study for d in decisions if d.verdict != "denied" and over.get(d.study) != d.number}
+        for study in self._sessions.keys() - known:  # over for long: nobody looks for its rounds any more
+            self._sessions[study].finish()
         self._sessions = {study: session for study, session in self._sessions.items() if session.is_alive()}
         for session in self._sessions.values():
             (session.closed.clear if session.admission.refusal() is None else session.closed.set)()

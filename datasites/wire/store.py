@@ -9,7 +9,7 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import obstore
@@ -17,7 +17,7 @@ from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError
 from obstore.store import from_url
 
 from datasites.wire.calls import PROCESS, Calls
-from datasites.wire.parts import PART_BYTES, HalfRead, Index, folder
+from datasites.wire.parts import MOST_INDEX, PART_BYTES, HalfRead, Index, folder
 from datasites.wire.store_options import CERTIFICATE, resolved
 from policies.errors import InvalidInput, NotAllowed, StoreAway
 
@@ -148,6 +148,23 @@ class Store:
         """As `names`, each with a tag that is another one when other bytes were put there."""
         found = sorted(self._listed(prefix, after), key=lambda meta: meta["path"])
         return [(meta["path"], f"{meta['e_tag']} {meta['size']} {meta['last_modified']}") for meta in found]
+
+    def ages(self, prefix: str) -> list[tuple[str, datetime]]:
+        """As `names`, each with when it was written last, by the store's own clock."""
+        return sorted((meta["path"], meta["last_modified"]) for meta in self._listed(prefix))
+
+    def parts(self, key: str) -> set[str]:
+        """Names of the parts that the object under `key` consists of; empty for one in one piece, or none."""
+        try:
+            index = Index.parse(self._get(key, MOST_INDEX) or b"")
+        except InvalidInput:  # it is larger than an index
+            return set()
+        return {name for name, _, _ in index.parts(key)} if index else set()
+
+    def clock(self, key: str) -> datetime:
+        """The store's own time, by which `ages` are to be judged; writes an empty object under `key` to learn it."""
+        self.put(key, b"")
+        return self.modified(key) or datetime.now(UTC)
 
     def folders(self, prefix: str) -> list[str]:
         """Last components of the folders directly below `prefix`, sorted, as spelt in the store."""
