@@ -2,7 +2,7 @@
 
 | store | what is made | how it is applied |
 |---|---|---|
-| aws | one policy for hospitals, one for researchers; `${aws:username}` stands for who asks | each attached to an IAM group; users are called by their addresses |
+| aws | one policy for hospitals, one for researchers, where `${aws:username}` stands for who asks | to IAM groups |
 | ceph | one bucket policy with statements for each participant (its gateway fills in no names) | `s3cmd setpolicy` |
 | seaweedfs | identities with their keys; its actions know names by their beginnings alone | `weed s3 -config` |
 
@@ -12,7 +12,7 @@ In a pattern `*` also stands for slashes. So names with more components than our
 What no policy here holds: which researcher a study is of is in no name, so one researcher can overwrite or delete the
 messages that wait for the hospitals of another's study, and read answers that are encrypted to the other. In SeaweedFS,
 where a name's end does not count, that is so for all participants in `rounds/`. All of these are signed and encrypted:
-what is spoiled is refused, and nothing is learned from it. Put the consortium's own front (`front`) before such a store.
+what is spoiled is refused, and nothing is learned from it. Put the consortium's own front (`front`) before such stores.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _WRITES: dict[Role, tuple[str, ...]] = {
         "coll/{who}/*",
         "p2p/{who}/inbox/*",
         "p2p/{who}/outbox/*",
+        "p2p/*/inbox/{who}/.peer",  # opens a box at a researcher it has accepted, though it never writes there
+        "p2p/*/outbox/{who}/.peer",
         "rounds/*/up/*/{who}",
     ),
     "researcher": (
@@ -62,6 +64,7 @@ _LISTS: dict[Role, tuple[str, ...]] = {
     "hospital": ("p2p/{who}/inbox/", "p2p/{who}/outbox/"),
     "researcher": ("p2p/{who}/inbox/", "p2p/{who}/outbox/"),
 }
+_BOXES = ("inbox", "outbox")
 _PIECE = "/*"  # behind the name of a large object, in parts/: digest and number
 _DEEPEST = {"p2p": 5, "rounds": 5}  # components of the longest names
 _PIECES = 2  # components behind such a name, in parts/
@@ -149,7 +152,7 @@ def _identity(bucket: str, email: str, role: Role, roles: Mapping[str, Role]) ->
     writes = [f"{top}/{who}/*" for top in ("participants", "own", "coll")]
     reads = ["participants/*"]
     if role == "hospital":
-        writes.append(f"p2p/{who}/*")
+        writes += [f"p2p/{who}/*", *(f"p2p/{other}/{box}/{who}/.peer*" for other in others for box in _BOXES)]
         reads.append("rounds/*")
     else:
         writes += [f"p2p/{other}/inbox/{who}/*" for other in others]
