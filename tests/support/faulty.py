@@ -14,7 +14,6 @@ _ERROR = (
     b"HTTP/1.1 %d Trouble\r\nContent-Type: application/xml\r\nContent-Length: 67\r\nConnection: close\r\n\r\n"
     b"<Error><Code>InternalError</Code><Message>Trouble.</Message></Error>"
 )
-_SAME_ANSWER_SECONDS = 0.1  # pieces that come no later than this after another are of one answer
 
 
 class Faulty:
@@ -57,14 +56,14 @@ class Faulty:
                 _swallow(client)
                 return
             with socket.create_connection(self._target) as server:
-                answers = threading.Thread(target=self._copy, args=(server, client, True), daemon=True)
+                asked = threading.Event()  # since the last answer
+                answers = threading.Thread(target=self._copy, args=(server, client, True, asked), daemon=True)
                 answers.start()
-                self._copy(client, server, False)
+                self._copy(client, server, False, asked)
                 answers.join()
 
-    def _copy(self, source: socket.socket, sink: socket.socket, answer: bool) -> None:
+    def _copy(self, source: socket.socket, sink: socket.socket, answer: bool, asked: threading.Event) -> None:
         """A connection that is open already misbehaves too."""
-        latest = 0.0
         with contextlib.suppress(OSError):
             while data := source.recv(self._piece()):
                 if self.mode == "hole":
@@ -77,9 +76,9 @@ class Faulty:
                         sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         sink.close()
                     break
-                if answer and self.mode == "slow" and time.monotonic() - latest > _SAME_ANSWER_SECONDS:
+                if answer and asked.is_set() and self.mode == "slow":
                     time.sleep(self.delay)
-                latest = time.monotonic()
+                (asked.clear if answer else asked.set)()
                 if rate := self.bytes_per_second:
                     with self._lines[answer]:
                         time.sleep(len(data) / rate)
