@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import unescape
 
@@ -93,12 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         key = unquote(address.path).lstrip("/").partition("/")[2]  # behind the bucket
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, headers, answer = self._ask(body)
+        request = (self.command, self.path, list(self.headers.items()), body)
+        status, headers, answer = self._ask(*request)
         if self.command in ("PUT", "DELETE") and status < 300:
             store.wrote(self.command, key)
             if store.echo and self.command == "PUT":
                 store.bodies.setdefault(key, body)
-                threading.Thread(target=self._again, args=(store, body), daemon=True).start()
+                threading.Thread(target=self._again, args=(store, *request), daemon=True).start()
         if self.command == "GET" and not key and "list-type" in address.query:
             answer = store.listed(parse_qs(address.query), answer)
         self.send_response(status)
@@ -113,21 +115,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_DELETE = do_HEAD = do_POST = _pass  # noqa: N815
 
-    def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _ask(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
         """The signature holds for the address that the client named: its headers are passed on as they are."""
         connection = http.client.HTTPConnection(self.server.target, timeout=60)  # type: ignore[attr-defined]
         with contextlib.closing(connection):
-            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
                 connection.putheader(name, value)
             connection.endheaders(body)
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
 
-    def _again(self, store: Unruly, body: bytes) -> None:
+    def _again(self, store: Unruly, *request: Any) -> None:
         time.sleep(store.chance.uniform(0, store.echo))
         with contextlib.suppress(OSError, http.client.HTTPException):
-            self._ask(body)
+            self._ask(*request)
             store.echoed += 1
 
     def log_message(self, format: str, *args: object) -> None:
