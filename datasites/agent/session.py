@@ -13,7 +13,7 @@ import time
 
 from datasites.agent.admission import Admission
 from datasites.agent.kept import Kept
-from datasites.agent.rounds import Interrupted, RoundRunner
+from datasites.agent.rounds import Interrupted, Message, RoundRunner
 from datasites.agent.secure import SecureSums
 from datasites.agent.spending import Spending
 from datasites.agent.trouble import PASSING, Trouble
@@ -26,7 +26,7 @@ from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.pace import Pace
 from datasites.wire.reasons import Reason
-from datasites.wire.rounds import is_addressed, request_digest
+from datasites.wire.rounds import is_addressed
 from datasites.wire.store import Store
 from policies.errors import Refused, Unavailable, WardroundError
 
@@ -131,10 +131,10 @@ class StudySession(threading.Thread):
             raw = self._store.get(key, ROUND_BYTES)
             if raw is None:
                 return False  # the round was closed and its message withdrawn just now
-            plaintext = self._identity.open(self._researcher, raw)
-            number = self._number(key, plaintext)
+            message = Message(self._identity.open(self._researcher, raw))
+            number = self._number(key, message.plaintext)
             stored = self._state.answer(self.study, number)
-            if stored and stored.request != request_digest(plaintext):
+            if stored and stored.request != message.digest:
                 raise Refused("asks for other work in a round that was answered already")
         except Unavailable:
             raise
@@ -142,10 +142,11 @@ class StudySession(threading.Thread):
             quarantine.put_aside(self._bench.home.quarantine, self._researcher.email, key, raw or b"", why.message)
             self._put_aside.add((key, tag))
             return False
+        raw = None  # a large model is not kept while the study trains on it
         if stored:
             self._post(stored)
         else:
-            self._answer(number, plaintext)
+            self._answer(number, message)
         return True
 
     def _number(self, key: str, plaintext: bytes) -> int:
@@ -157,12 +158,12 @@ class StudySession(threading.Thread):
             raise Refused("is not for this round of this study at this hospital")
         return number
 
-    def _answer(self, number: int, plaintext: bytes) -> None:
-        in_order, request = number > self._state.last_round(self.study), request_digest(plaintext)
+    def _answer(self, number: int, message: Message) -> None:
+        in_order, request = number > self._state.last_round(self.study), message.digest
         self._state.audit.record(
-            Kind.ROUND_RECEIVED, study=self.study, round=number, request=request, bytes=len(plaintext)
+            Kind.ROUND_RECEIVED, study=self.study, round=number, request=request, bytes=len(message.plaintext)
         )
-        answer = self._runner.answer(number, plaintext, in_order)
+        answer = self._runner.answer(number, message, in_order)
         row = AnsweredRound(
             number=number,
             request=request,
