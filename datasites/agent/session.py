@@ -174,7 +174,9 @@ class StudySession(threading.Thread):
             answered_at=now().isoformat(),
             seconds=answer.seconds,
         )
-        self._kept.commit(row, answer.kept)
+        kept = answer.kept
+        del answer  # what is recorded and posted is sealed
+        self._kept.commit(row, kept)
         self._post(row)
         self._answered = time.monotonic()
 
