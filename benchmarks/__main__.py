@@ -17,6 +17,7 @@ ALL = (
     "codecs",
     "secure_aggregation",
     "large_model",
+    "many_sites",
     "free_riders",
 )
 

@@ -34,11 +34,24 @@ class DatasiteSettings(BaseSettings):
     name: str = Field(default="", max_length=200, description="The hospital's name, as researchers see it.")
     store: str = Field(description="Where all participants meet: file:///..., s3://..., gs://..., az://...")
     store_options: dict[str, Any] = Field(default_factory=dict, description="Options of the object store.")
-    sync_seconds: float = Field(default=1.0, gt=0, description="How often the agent looks for requests.")
-    poll_seconds: float = Field(default=0.5, gt=0, description="Longest wait between two looks for a new round.")
+    sync_seconds: float = Field(default=1.0, gt=0, description="How often the agent looks for requests, at most.")
+    idle_seconds: float = Field(
+        default=30.0, gt=0, description="How often it looks after a long silence; a store on this machine never waits."
+    )
+    poll_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How often it looks for a new round after a long silence; every half second on this machine.",
+    )
     audit_seconds: float = Field(default=10.0, gt=0, description="How often heads of audit logs are exchanged.")
     worker_idle_seconds: float = Field(default=900.0, gt=0, description="A study's idle process ends after this.")
     approval_days: int = Field(default=90, ge=1, description="An approval expires after this, unless said otherwise.")
+    keep_days: float = Field(
+        default=30.0, ge=0, description="The answers of a study that is over stay in the store for so long."
+    )
+    unfinished_days: float = Field(
+        default=2.0, ge=0, description="Parts of an upload that was never finished stay in the store for so long."
+    )
     metrics: str = Field(default="", description="Where on this machine metrics are served: 127.0.0.1:9464.")
     log_format: Literal["text", "json"] = Field(default="text", description="Of the agent's log lines.")
     limits: Limits = Field(default_factory=Limits, description="What the process of a study may use.")
@@ -82,7 +95,8 @@ def write_settings(home: Path, email: str, name: str, store: str, options: Mappi
     text = (
         f"# Settings of this datasite. Each can also be given as an environment variable: WARDROUND_SYNC_SECONDS=5\n"
         f"email = {quoted(email)}\nname = {quoted(name)}\nstore = {quoted(store)}\n\n"
-        f"# sync_seconds = 1.0          # how often the agent looks for requests\n"
+        f"# sync_seconds = 1.0          # how often the agent looks for requests, while some come\n"
+        f"# idle_seconds = 30.0         # and how often after a long silence\n"
         f"# approval_days = 90          # an approval expires after this, unless said otherwise\n\n"
         f"# [limits]                    # what the process of a study may use\n"
         f"# memory_bytes = 8589934592\n"

@@ -149,6 +149,13 @@ class State:
         """The one in force for each study."""
         return list({signed.decision.study: signed for signed in self.decisions()}.values())
 
+    def told(self) -> tuple[int, int]:
+        """How many decisions and excerpts there are: more, when a researcher must be told something."""
+        ((decisions, excerpts),) = self.audit.rows(
+            "SELECT (SELECT count(*) FROM decisions), (SELECT count(*) FROM excerpts)"
+        )
+        return decisions, excerpts
+
     # excerpts of studies' logs
 
     def record_excerpt(self, signed: SignedExcerpt) -> None:

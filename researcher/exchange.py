@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from datasites.wire import keys
 from datasites.wire.arrays import Arrays
@@ -14,15 +15,17 @@ from datasites.wire.contract import array_problems, metric_problems
 from datasites.wire.identity import Identity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.pace import Pace
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable, WardroundError
 from researcher.hospital_keys import HospitalKeys
 
-_QUICK_SECONDS = 0.002
-_GROWTH = 1.05
-_LOCAL_WAIT, _REMOTE_WAIT = 0.05, 0.25  # longest wait between two looks, by the kind of store
+_AT_ONCE, _SMALL_BYTES = 8, 1024 * 1024  # requests to a store far away; no model is larger that travels beside others
+_LOCAL_WAIT, _REMOTE_WAIT = 0.05, 5.0  # longest wait between two looks, by the kind of store
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -74,55 +77,72 @@ class StoreExchange:
         self._identity, self._store = identity, store
         self._keys = HospitalKeys(peers, store)
         self._sent: dict[tuple[str, int], Arrays] = {}  # what compressed answers tell the change of
-        self._longest_wait = _LOCAL_WAIT if store.url.startswith(("file:", "memory:")) else _REMOTE_WAIT
+        self._longest_wait = _REMOTE_WAIT if store.remote else _LOCAL_WAIT
 
     def post(
         self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool
     ) -> dict[str, Ticket]:
         """The same message posted again is the same to the last byte, and gets the same answer."""
-        tickets = {}
         message, read = send_state(self._manifest, parameters)
-        for hospital in hospitals:
+
+        def posted(hospital: str) -> Ticket:
             request = RoundRequest(study=self._study, number=number, hospital=hospital, evaluate=evaluate, fit=fit)
             plaintext = encode_request(request, message)
             sealed = self._identity.seal(self._keys.of(hospital), plaintext)
             self._store.put(keys.round_down(self._study, hospital, number), sealed)
-            tickets[hospital] = Ticket(number, request_digest(plaintext), evaluate, fit)
-            self._sent[hospital, number] = read
+            return Ticket(number, request_digest(plaintext), evaluate, fit)
+
+        tickets = dict(zip(hospitals, self._each(posted, hospitals), strict=True))
+        self._sent |= {(hospital, number): read for hospital in hospitals}
         return tickets
 
     def answers(self, tickets: Mapping[str, Ticket], seconds: float) -> Iterator[Answer]:
         """A store that is away for a while is waited for."""
-        waiting, wait, deadline = dict(tickets), _QUICK_SECONDS, time.monotonic() + seconds
+        # from the round's beginning: a look for each of many answers would list all of them each time
+        waiting, pace, deadline = dict(tickets), Pace(self._longest_wait), time.monotonic() + seconds
         while waiting:
-            found = self._look(waiting)
-            for answer in found:
+            for answer in self._look(dict(waiting)):
                 del waiting[answer.hospital]
                 yield answer
             if time.monotonic() >= deadline and waiting:
                 return
-            wait = _QUICK_SECONDS if found else min(wait * _GROWTH, self._longest_wait)
             if waiting:
-                time.sleep(wait)
+                time.sleep(max(0.0, min(pace.wait(), deadline - time.monotonic())))
 
     def withdraw(self, tickets: Mapping[str, Ticket]) -> None:
         for hospital, ticket in tickets.items():
             self._sent.pop((hospital, ticket.number), None)
-        self._store.delete(*(keys.round_down(self._study, h, ticket.number) for h, ticket in tickets.items()))
+        names = [keys.round_down(self._study, hospital, ticket.number) for hospital, ticket in tickets.items()]
+        for _ in self._each(self._store.delete, names):
+            pass
 
-    def _look(self, waiting: Mapping[str, Ticket]) -> list[Answer]:
+    def _each(self, act: Callable[[T], R], over: Sequence[T]) -> Iterator[R]:
+        """What `act` gives for each, in order and as it is asked for: models are not held, but by who takes them.
+
+        A request to a store far away is mostly waiting, so there several small ones go at once.
+        """
+        at_once = _AT_ONCE if self._store.remote and self._manifest.outputs.parameter_bytes <= _SMALL_BYTES else 1
+        if at_once == 1:
+            yield from map(act, over)
+            return
+        with ThreadPoolExecutor(at_once) as pool:
+            for start in range(0, len(over), at_once):
+                yield from pool.map(act, over[start : start + at_once])
+
+    def _look(self, waiting: Mapping[str, Ticket]) -> Iterator[Answer]:
         try:
             there = {
                 (number, keys.last(key))
                 for number in {ticket.number for ticket in waiting.values()}
                 for key in self._store.names(keys.rounds_up(self._study, number))
             }
-            found = [self._read(h, ticket) for h, ticket in sorted(waiting.items()) if (ticket.number, h) in there]
+            found = [(h, ticket) for h, ticket in sorted(waiting.items()) if (ticket.number, h) in there]
+            yield from filter(None, self._each(self._read, found))
         except Unavailable:
-            return []
-        return [answer for answer in found if answer is not None]
+            return
 
-    def _read(self, hospital: str, ticket: Ticket) -> Answer | None:
+    def _read(self, asked: tuple[str, Ticket]) -> Answer | None:
+        hospital, ticket = asked
         try:
             raw = self._store.get(keys.round_up(self._study, ticket.number, hospital), ROUND_BYTES)
             plaintext = self._keys.open(self._identity, hospital, raw or b"")

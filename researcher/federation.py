@@ -35,7 +35,7 @@ from researcher.private_study import PrivateStudy, unusable
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.study import Study
-from researcher.submission import Submission, as_first_rehearsed
+from researcher.submission import Submission, as_first_rehearsed, patient
 from researcher.witness import Witness
 
 AnyStudy = Study | PrivateStudy | PrivateStatistics
@@ -340,7 +340,7 @@ class Federation(Shown):
         return found
 
     def _wait(self, what: str, missing: Callable[[], list[Hospital]], timeout: float) -> None:
-        until, total = time.monotonic() + timeout, len(self._hospitals)
+        until, total, pace = time.monotonic() + timeout, len(self._hospitals), patient(self.store)
         with bar(what, total) as advance_to:
             while True:
                 try:
@@ -355,4 +355,4 @@ class Federation(Shown):
                 if time.monotonic() > until:
                     names = ", ".join(h.label for h in left)
                     raise Unavailable(f"Still waiting for {names}.", "Ask their data owners.")
-                time.sleep(0.3)
+                time.sleep(pace.wait())

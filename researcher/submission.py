@@ -15,9 +15,13 @@ from datasites.wire import protocol
 from datasites.wire.decision import FILE, Decision, SignedDecision
 from datasites.wire.excerpt import FILES, Excerpt, SignedExcerpt
 from datasites.wire.files import write_atomically
+from datasites.wire.keys import rounds_down
 from datasites.wire.manifest import ENTRY, MANIFEST_FILE, SIGNATURE_FILE, Manifest, code_problems, sign_manifest
+from datasites.wire.pace import Pace
+from datasites.wire.parts import folder
 from datasites.wire.quiet import quiet
 from datasites.wire.shown import heading
+from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
 from researcher.exchange import Exchange, StoreExchange
 from researcher.journal import Journal
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from researcher.federation import Federation
 
 _LOOK_SECONDS = 1.0  # a look for hospitals that join costs a sync with the store
+_LOOK_SHARE = 20  # and not more than a 20th of the time goes into such looks
 Signed = TypeVar("Signed", SignedDecision, SignedExcerpt)
 
 
@@ -45,7 +50,7 @@ class Submission:
         self.manifest = manifest
         self.folder = folder
         self.journal = Journal(folder)
-        self._looked = 0.0
+        self._looked, self._look_seconds = 0.0, _LOOK_SECONDS
         self.least_patients = 0
 
     @property
@@ -132,11 +137,24 @@ class Submission:
             if d.in_force(now) and (d.least_patients or 0) >= self.least_patients
         )
 
+    def sweep(self) -> int:
+        """Removes what this study's rounds left in the hospitals' boxes, when it was cut off and is not to go on: its
+        messages, and parts of those that were never sent whole. Returns how many objects. Raises Refused while rounds
+        of it are running."""
+        store, removed = self.federation.store, 0
+        with self.journal.alone():
+            for hospital in self.federation.emails:
+                box = rounds_down(self.digest, hospital)
+                names = [*store.names(box), *store.names(folder(box))]
+                store.delete(*names)
+                removed += len(names)
+        return removed
+
     def joined(self) -> list[str]:
         """Hospitals that may have approved meanwhile, or nobody: a cheap look, to be had before each round."""
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+        if time.monotonic() - self._looked < self._look_seconds:
             return []
-        self._looked = time.monotonic()
+        self._looked = began = time.monotonic()
         approved = {hospital for hospital, d in self.decisions().items() if d.verdict == "approved"}
         if approved >= set(self.federation.emails):
             return []
@@ -144,6 +162,8 @@ class Submission:
             return self.participants()
         except Unavailable:  # who comes is seen at the next look
             return []
+        finally:
+            self._look_seconds = max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - began))
 
     def label(self, hospital: str) -> str:
         """A hospital's short name."""
@@ -188,6 +208,7 @@ class Submission:
         """
         total = len(self.federation.emails)
         needed, until = hospitals or total, time.monotonic() + timeout
+        pace = patient(self.federation.store)
         with bar(f"approvals of {self.manifest.name}", needed) as advance_to:
             while True:
                 approved = len(self.participants())
@@ -200,7 +221,7 @@ class Submission:
                     raise Unavailable(f"Too few hospitals are left: {names} did not approve.", "Read their reasons.")
                 if time.monotonic() > until:
                     raise Unavailable(f"{approved} of {needed} hospitals have approved so far.", "Wait again later.")
-                time.sleep(0.3)
+                time.sleep(pace.wait())
 
     def __repr__(self) -> str:
         said = dict.fromkeys(self.federation.emails, "waiting")
@@ -252,6 +273,11 @@ class Submission:
     def describe(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return self.manifest.model_dump(mode="json")
+
+
+def patient(store: Store) -> Pace:
+    """For what waits on people: each look is a sync with every hospital."""
+    return Pace(longest=10.0 if store.remote else 0.3, quick=0.3)
 
 
 def _parsed(model: type[Signed], path: Path) -> Signed | None:

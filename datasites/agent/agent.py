@@ -8,12 +8,15 @@ import json
 import logging
 import os
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 from datasites.agent.followed import KeyWatch
 from datasites.agent.gossip.session import GossipSession
 from datasites.agent.recovery import Sent, finish_interrupted_sync, open_client
 from datasites.agent.session import StudySession
+from datasites.agent.sweep import Sweep, Sweeper, Terms
 from datasites.agent.trouble import PASSING, Trouble
 from datasites.agent.workbench import Workbench
 from datasites.approval.office import Office
@@ -32,11 +35,13 @@ from datasites.wire.connection.directory import published_document
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.login import connection_of
+from datasites.wire.pace import Pace
 from datasites.wire.quiet import quiet
 from policies.errors import Refused, WardroundError
 
 log = logging.getLogger(__name__)
 _BUSY_FACTOR = 5  # while rounds come in, new requests may wait longer: a sync takes the time of several rounds
+_BEAT_SECONDS = 5.0  # how often the agent shows that it runs
 _DECISION_SECONDS = 0.2  # how soon an approval given in another process is acted on
 
 
@@ -54,6 +59,7 @@ class Agent:
         self._trouble = Trouble("the agent")
         self._client: Any = None
         self._cut_off = True  # the last sync, or that of a process before this one
+        self._beaten = 0.0
 
     def serve(self) -> None:
         """Runs until `stopping` is set. Raises Unavailable where no study can be confined, and Refused when another
@@ -117,37 +123,59 @@ class Agent:
 
     def _serve_audited(self) -> None:
         log.info("%s serves; keys %s", self.settings.email, self._identity.public.fingerprint)
+        terms = Terms.of_days(self.settings.keep_days, self.settings.unfinished_days)
+        sweep = Sweep(self._store, self._state, self.settings.email, terms)
+        self._sweeper = Sweeper(sweep, self._studies, self.stopping)
+        self._sweeper.start()
         try:
             self._loop()
         finally:
+            self.stopping.set()
+            self._sweeper.join()
             for session in self._sessions.values():
                 session.finish()
             self._auditor.stop()
             self._state.close()
 
+    def _studies(self) -> list[str]:
+        return [signed.decision.study for signed in self._state.current_decisions()]
+
     def _loop(self) -> None:
-        since_sync = self.settings.sync_seconds
+        often = self.settings.sync_seconds
+        pace = Pace(self.settings.idle_seconds if self._store.remote else often, quick=often)
+        next_sync, acts = 0.0, self._owners_acts()
         while not self.stopping.is_set():
+            if acts != (acts := self._owners_acts()):
+                pace.came()
+                next_sync = min(next_sync, time.monotonic() + often)
             busy = any(session.in_use for session in self._sessions.values())
-            if since_sync >= self.settings.sync_seconds * (_BUSY_FACTOR if busy else 1):
-                since_sync = 0.0
-                self._look()
+            if time.monotonic() >= next_sync + (often * (_BUSY_FACTOR - 1) if busy else 0):
+                if self._look():
+                    pace.came()
+                next_sync = time.monotonic() + pace.wait()
+            elif time.monotonic() - self._beaten > _BEAT_SECONDS:
+                self._beat(self._trouble.now)
             try:
                 self._match_sessions()
             except PASSING as problem:
                 self._met(problem)
             self._audit()
             self.stopping.wait(_DECISION_SECONDS)
-            since_sync += _DECISION_SECONDS
 
-    def _look(self) -> None:
-        """Syncs with the store and puts Syft's view right. Whatever goes wrong is tried again at the next look: rounds
-        and revocations must not wait for it."""
+    def _owners_acts(self) -> tuple[int, ...]:
+        """Another value when the owner has done something, by a command beside this agent, that others must be told."""
+        return (*self._state.told(), *(_changed(path) for path in (self.home.peers, self.home.datasets)))
+
+    def _look(self) -> bool:
+        """Syncs with the store and puts Syft's view right; whether there was anything new. Whatever goes wrong is tried
+        again at the next look: rounds and revocations must not wait for it."""
+        before, changed = self._known(), False
         try:
             if self._cut_off:
                 finish_interrupted_sync(self.home, self.settings.email)
             self._cut_off = True
-            if self._sync():
+            changed = self._sync()
+            if changed:
                 self._sync()  # what a decision changed is told at once
         except PASSING as problem:
             self._met(problem)
@@ -159,6 +187,13 @@ class Agent:
             self._follow_keys(sweep=False)
             if self._beat():
                 self._trouble.over()
+        return changed or self._cut_off or self._known() != before
+
+    def _known(self) -> tuple[int, int | None]:
+        return len(self._told), self._waiting_peers()
+
+    def _waiting_peers(self) -> int | None:
+        return len(self._client.peer_manager.requested_by_peer_peers) if self._client else None
 
     def _sync(self) -> bool:
         """Whether a decision left more to send."""
@@ -194,11 +229,12 @@ class Agent:
 
     def _beat(self, problem: str = "") -> bool:
         """Tells that the agent runs; whether its disk took it."""
+        self._beaten = time.monotonic()
         content = {
             "pid": os.getpid(),
             "at": now().isoformat(),
             "problem": problem,
-            "peers_waiting": len(self._client.peer_manager.requested_by_peer_peers) if self._client else None,
+            "peers_waiting": self._waiting_peers(),
         }
         try:
             write_atomically(self.home.heartbeat, json.dumps(content).encode())
@@ -263,7 +299,10 @@ class Agent:
     def _match_sessions(self) -> None:
         """Starts a session for each study that may run, and ends those of studies that are over."""
         decisions = [signed.decision for signed in self._state.current_decisions()]
-        known = {d.study for d in decisions if d.verdict != "denied"}
+        over = self._sweeper.over
+        known = {d.study for d in decisions if d.verdict != "denied" and over.get(d.study) != d.number}
+        for study in self._sessions.keys() - known:  # over for long: nobody looks for its rounds any more
+            self._sessions[study].finish()
         self._sessions = {study: session for study, session in self._sessions.items() if session.is_alive()}
         for session in self._sessions.values():
             (session.closed.clear if session.admission.refusal() is None else session.closed.set)()
@@ -293,3 +332,10 @@ class Agent:
         self._sessions[study] = session
         session.start()
         log.info("study %s is open for rounds", manifest.job_name)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -46,6 +46,19 @@ class Interrupted(Exception):
     """The agent is stopping: the round stays unanswered and is run after the restart."""
 
 
+class Message:
+    """What a researcher sent. It is read once, and then only its digest is kept: a model may be large."""
+
+    def __init__(self, plaintext: bytes) -> None:
+        self.plaintext = plaintext
+        self.digest = request_digest(plaintext)
+
+    def taken(self) -> bytes:
+        """The plaintext, which is not here any more afterwards."""
+        plaintext, self.plaintext = self.plaintext, b""
+        return plaintext
+
+
 @dataclass(frozen=True)
 class Answer:
     """`kept`: what the round leaves here for the next one; empty where that stays what it was."""
@@ -95,18 +108,20 @@ class RoundRunner:
         self._sums = sums
         self._told_round = 0
 
-    def answer(self, number: int, plaintext: bytes, in_order: bool) -> Answer:
-        """Raises Interrupted when the agent is stopping."""
+    def answer(self, number: int, given: Message | bytes, in_order: bool) -> Answer:
+        """Takes the message. Raises Interrupted when the agent is stopping."""
+        message = given if isinstance(given, Message) else Message(given)
         if self._sums is not None:
-            return self._added(self._sums, number, plaintext, in_order)
+            return self._added(self._sums, number, message, in_order)
         started = time.monotonic()
         request: RoundRequest | None = None
         reason: Reason | None = None
         worked = Worked()
         try:
-            request, parameters = self._read(number, plaintext, in_order)
+            request, parameters = self._read(number, message, in_order)
             self._admission.check(request.fit)
-            worked = self._worked(request, request_digest(plaintext), parameters, number)
+            worked = self._worked(request, message.digest, parameters, number)
+            parameters = {}
         except RoundRefused as refused:
             reason = refused.reason
             log.warning("study %s round %d: %s", self._study[:12], number, reason.text)
@@ -116,7 +131,7 @@ class RoundRunner:
             study=self._study,
             number=number,
             hospital=self._hospital,
-            request=request_digest(plaintext),
+            request=message.digest,
             reason=reason,
             fit=FitReport(num_examples=fitted.num_examples, metrics=fitted.metrics) if fitted else None,
             evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
@@ -141,9 +156,9 @@ class RoundRunner:
         self._admission.check(request.fit)
         return self._worked(request, digest, parameters, request.number)
 
-    def _added(self, sums: SecureSums, number: int, plaintext: bytes, in_order: bool) -> Answer:
+    def _added(self, sums: SecureSums, number: int, message: Message, in_order: bool) -> Answer:
         """The answer to one step of a secure sum; only that of the numbers runs anything."""
-        started, digest = time.monotonic(), request_digest(plaintext)
+        started, digest = time.monotonic(), message.digest
         worked = Worked()
         arrays: Arrays = {}
         adds: RoundRequest | None = None
@@ -158,7 +173,7 @@ class RoundRunner:
             return worked.fitted, worked.evaluated
 
         try:
-            request, sent = self._read_step(number, plaintext, in_order)
+            request, sent = self._read_step(number, message, in_order)
             if request.step == "numbers":
                 about = {name: getattr(request, name) for name in ("study", "number", "hospital", "evaluate", "fit")}
                 adds = RoundRequest.model_validate(about)
@@ -190,10 +205,10 @@ class RoundRunner:
         leaving, left = self._leaving(number, fitted, parameters, kept, noise)
         return Worked(fitted, evaluated, leaving, left, noise)
 
-    def _read_step(self, number: int, plaintext: bytes, in_order: bool) -> tuple[SecureRequest, Arrays]:
+    def _read_step(self, number: int, given: Message, in_order: bool) -> tuple[SecureRequest, Arrays]:
         """A step of a secure sum, and the state that comes with the step of the numbers."""
         try:
-            request, message = decode_secure_request(plaintext)
+            request, message = decode_secure_request(given.taken())
             sent = read_state(self._bench.manifest, message) if request.step == "numbers" else message
         except WardroundError:
             raise RoundRefused(Reason.BAD_MESSAGE) from None
@@ -213,9 +228,9 @@ class RoundRunner:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             raise RoundRefused(Reason.KEPT) from None
 
-    def _read(self, number: int, plaintext: bytes, in_order: bool) -> tuple[RoundRequest, Arrays]:
+    def _read(self, number: int, given: Message, in_order: bool) -> tuple[RoundRequest, Arrays]:
         try:
-            request, message = decode_request(plaintext)
+            request, message = decode_request(given.taken())
             parameters = read_state(self._bench.manifest, message)
         except WardroundError:
             raise RoundRefused(Reason.BAD_MESSAGE) from None

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from datasites.agent.admission import Admission
 from datasites.agent.kept import Kept
-from datasites.agent.rounds import Interrupted, RoundRunner
+from datasites.agent.rounds import Interrupted, Message, RoundRunner
 from datasites.agent.secure import SecureSums
 from datasites.agent.spending import Spending
 from datasites.agent.trouble import PASSING, Trouble
@@ -25,14 +25,16 @@ from datasites.state import AnsweredRound, State, now
 from datasites.wire import keys, quarantine
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.pace import Pace
 from datasites.wire.reasons import Reason
-from datasites.wire.rounds import is_addressed, request_digest
+from datasites.wire.rounds import is_addressed
 from datasites.wire.store import Store
 from policies.errors import Refused, Unavailable, WardroundError
 
 log = logging.getLogger(__name__)
-_QUICK_SECONDS = 0.002  # first wait between two looks; grows up to the longest while nothing comes
-_GROWTH = 1.2
+_AT_LEAST_LOCAL_SECONDS = 0.5  # a folder is looked into so often, whatever the settings say: it costs nothing
+_TROUBLE_SECONDS = 0.5  # shortest wait before what failed is tried again
+_OVER_SECONDS = 60.0  # between two looks of a study that may not run any more
 _IN_USE_SECONDS = 2.0
 _ENDED = (Reason.REVOKED, Reason.EXPIRED, Reason.NOT_APPROVED)  # a policy that forbids it may allow it again
 
@@ -55,7 +57,8 @@ class StudySession(threading.Thread):
         super().__init__(name=f"study-{self.study[:8]}", daemon=True)
         self._identity, self._researcher = identity, researcher
         self._store, self._state, self._bench = store, state, bench
-        self._longest_wait = longest_wait
+        self._longest_wait = longest_wait if store.remote else min(longest_wait, _AT_LEAST_LOCAL_SECONDS)
+        self._pace = Pace(self._longest_wait)
         self._follow = follow
         self._ending = threading.Event()
         self.closed = threading.Event()  # set by the agent when the study may no longer run
@@ -89,7 +92,7 @@ class StudySession(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        wait, leftovers, trouble = _QUICK_SECONDS, True, Trouble(self.name)
+        leftovers, trouble = True, Trouble(self.name)
         try:
             while not self._ending.is_set():
                 try:
@@ -97,7 +100,9 @@ class StudySession(threading.Thread):
                         self._post_leftovers()
                         self._kept.tidy()
                         leftovers = False
-                    wait = _QUICK_SECONDS if self._look() else min(wait * _GROWTH, self._longest_wait)
+                    if self._look():
+                        self._pace.came()
+                    wait = self._pace.wait()
                     if self.closed.is_set():
                         self._bench.clear()
                         if self.admission.refusal() in _ENDED:
@@ -107,7 +112,7 @@ class StudySession(threading.Thread):
                     trouble.over()
                 except PASSING as problem:
                     trouble.met(problem)
-                    wait, leftovers = self._longest_wait, True
+                    wait, leftovers = max(self._pace.wait(), min(_TROUBLE_SECONDS, self._longest_wait)), True
                 self._ending.wait(wait)
         except Interrupted:
             log.info("%s stops in the middle of a round; it will be run after the restart", self.name)
@@ -137,9 +142,11 @@ class StudySession(threading.Thread):
                 return False  # the round was closed and its message withdrawn just now
             if (plaintext := self._opened(raw)) is None:
                 return False
-            number = self._number(key, plaintext)
+            message = Message(plaintext)
+            del plaintext  # the message alone holds it, until it is read
+            number = self._number(key, message.plaintext)
             stored = self._state.answer(self.study, number)
-            if stored and stored.request != request_digest(plaintext):
+            if stored and stored.request != message.digest:
                 raise Refused("asks for other work in a round that was answered already")
         except Unavailable:
             raise
@@ -147,10 +154,11 @@ class StudySession(threading.Thread):
             quarantine.put_aside(self._bench.home.quarantine, self._researcher.email, key, raw or b"", why.message)
             self._put_aside.add((key, tag))
             return False
+        raw = None  # a large model is not kept while the study trains on it
         if stored:
             self._post(stored)
         else:
-            self._answer(number, plaintext)
+            self._answer(number, message)
         return True
 
     def _opened(self, raw: bytes) -> bytes | None:
@@ -171,12 +179,12 @@ class StudySession(threading.Thread):
             raise Refused("is not for this round of this study at this hospital")
         return number
 
-    def _answer(self, number: int, plaintext: bytes) -> None:
-        in_order, request = number > self._state.last_round(self.study), request_digest(plaintext)
+    def _answer(self, number: int, message: Message) -> None:
+        in_order, request = number > self._state.last_round(self.study), message.digest
         self._state.audit.record(
-            Kind.ROUND_RECEIVED, study=self.study, round=number, request=request, bytes=len(plaintext)
+            Kind.ROUND_RECEIVED, study=self.study, round=number, request=request, bytes=len(message.plaintext)
         )
-        answer = self._runner.answer(number, plaintext, in_order)
+        answer = self._runner.answer(number, message, in_order)
         row = AnsweredRound(
             number=number,
             request=request,
@@ -187,7 +195,9 @@ class StudySession(threading.Thread):
             answered_at=now().isoformat(),
             seconds=answer.seconds,
         )
-        self._kept.commit(row, answer.kept)
+        kept = answer.kept
+        del answer  # what is recorded and posted is sealed
+        self._kept.commit(row, kept)
         self._post(row)
         self._answered = time.monotonic()
 

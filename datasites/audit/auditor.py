@@ -14,10 +14,13 @@ from datasites.audit.witness import KeysOf, Witness
 from datasites.monitoring.setbacks import count
 from datasites.wire.canonical import sha256
 from datasites.wire.identity import Identity
+from datasites.wire.pace import Pace
 from datasites.wire.store import Store
 from policies.errors import Unavailable, WardroundError
 
 log = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 300.0  # between two looks into a store that may charge for them, after a long silence
 
 
 class Auditor:
@@ -33,7 +36,7 @@ class Auditor:
         self._witness = Witness(identity.email, audit, store, keys_of)
         self._quarantine = quarantine
         self._noted: set[str] = set()
-        self._seconds = seconds
+        self._pace = Pace(_IDLE_SECONDS if store.remote else seconds, quick=seconds)
         self._next = 0.0
 
     def start(self) -> None:
@@ -42,17 +45,20 @@ class Auditor:
         self._audit.record(Kind.AGENT_STARTED, fingerprint=self._identity.public.fingerprint)
 
     def look(self) -> None:
-        """At most once in so many seconds. Raises Refused as `start` does; a store that is away is tried again."""
+        """At most once in so many seconds, less often while nothing happens here. Raises Refused as `start` does; a
+        store that is away is tried again."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + self._seconds
         try:
             self._note_quarantine()
-            self._own.publish(self._store)
+            if self._own.publish(self._store):
+                self._pace.came()
             self._witness.look()
         except (Unavailable, OSError) as problem:
             count(problem)
             log.warning("the audit log's head could not be exchanged: %s", problem)
+        finally:
+            self._next = time.monotonic() + self._pace.wait()
 
     def stop(self) -> None:
         try:

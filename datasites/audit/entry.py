@@ -52,6 +52,7 @@ class Kind(StrEnum):
     DRIFT_CHECKED = "drift_checked"  # dataset, report (digest; what it found stays at home)
     REPUTATION_SEEN = "reputation_seen"  # peer, line (its number), remark (the line's digest)
     REPUTATION_CONTESTED = "reputation_contested"  # the same, and document (digest); before it is sent
+    STUDY_SWEPT = "study_swept"  # study, decision (its number), objects (how many); its answers left the store
 
 
 def entry_bytes(number: int, kind: Kind, fields: dict[str, Value]) -> bytes:

@@ -17,6 +17,7 @@ from policies.errors import InvalidInput, Refused
 
 _NEWEST = 16  # heads that stay in the store, beside the first one behind each power of two
 _WITNESSES = 200
+_AT_ONCE = 8  # witnesses that are asked before a head is shown, in turn; all of them when the agent starts
 
 
 class LogMismatch(Refused):
@@ -31,6 +32,7 @@ class OwnHeads:
         self._log = log
         self._box = heads.box(identity.email)
         self._published = 0
+        self._turns: list[str] = []
 
     def sign(self) -> SignedHead:
         """A head of the log as it is now, kept beside it. Raises InvalidInput for an empty log."""
@@ -77,13 +79,17 @@ class OwnHeads:
                 self._compare(self._identity.email, found.head)
             else:
                 store.delete(name)  # not this hospital's word, in its own box
-        self._check_witnesses(store)
+        for witness in participants(store)[:_WITNESSES]:
+            self._check_witness(store, witness)
 
     def publish(self, store: Store) -> bool:
         """Shows a head, if anything but heads of others was recorded since the last one. Raises as `check` does."""
         if self._log.size == 0 or self._log.only_heads_seen_since(self._published):
             return False
-        self._check_witnesses(store)
+        if not self._turns:
+            self._turns = participants(store)[:_WITNESSES][::-1]
+        for _ in range(min(_AT_ONCE, len(self._turns))):
+            self._check_witness(store, self._turns.pop())
         there = {size for name in store.names(self._box) if (size := heads.size_of(name))}
         signed = self.sign()
         size = signed.head.size
@@ -99,10 +105,9 @@ class OwnHeads:
         store.delete(*(heads.key(self._identity.email, m) for m in sorted(old)))
         return True
 
-    def _check_witnesses(self, store: Store) -> None:
-        for witness in participants(store)[:_WITNESSES]:
-            if signed := heads.read_witnessed(store, witness, self._identity.public):
-                self._compare(witness, signed)
+    def _check_witness(self, store: Store, witness: str) -> None:
+        if signed := heads.read_witnessed(store, witness, self._identity.public):
+            self._compare(witness, signed)
 
     def _compare(self, holder: str, signed: SignedHead) -> None:
         head, size = signed.head, self._log.size

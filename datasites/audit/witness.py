@@ -2,13 +2,15 @@
 histories.
 
 Keys are pinned at first sight. At most 64 hospitals are watched, so that whoever holds the store cannot flood the log.
+Where there are more, each hospital watches others than the next one does, so that each is watched by some. A look is at
+a few of them, in turn: it costs the same however many hospitals there are.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from datasites.audit.entry import Kind
 from datasites.audit.heads import participants
 from datasites.audit.log import AuditLog
 from datasites.wire import heads, successions
+from datasites.wire.canonical import sha256
 from datasites.wire.heads import SignedHead
 from datasites.wire.identity import PublicIdentity
 from datasites.wire.store import Store
@@ -24,7 +27,7 @@ from datasites.wire.witness import Sight, Verdict, Watch, worse
 from policies.errors import InvalidInput, Refused
 
 log = logging.getLogger(__name__)
-_HOSPITALS = 64
+_HOSPITALS, _AT_ONCE = 64, 8
 KeysOf = Callable[[str], PublicIdentity | None]
 
 
@@ -47,16 +50,26 @@ class Witness:
         self._keys_of = keys_of
         self._watch = Watch(store)
         self._told: dict[str, SignedHead] = {}
+        self._turns: list[str] = []
 
     def look(self) -> None:
-        """Looks at all other hospitals' heads once. Raises Unavailable."""
+        """Looks at the heads of the next few of the other hospitals. Raises Unavailable."""
         known = {one.hospital.email: one for one in witnessed(self._audit)}
-        for email in participants(self._store):
-            if email != self._email and self._store.names(heads.box(email)):
-                before = known.get(email) or (self._meet(email) if len(known) < _HOSPITALS else None)
-                if before:
-                    known[email] = self._followed(before)
-                    self._look_at(known[email])
+        if not self._turns:
+            self._turns = self._watched(known)
+        for _ in range(min(_AT_ONCE, len(self._turns))):
+            email = self._turns.pop()
+            before = known.get(email) or (self._meet(email) if len(known) < _HOSPITALS else None)
+            if before:
+                known[email] = self._followed(before)
+                self._look_at(known[email])
+
+    def _watched(self, known: Collection[str]) -> list[str]:
+        """Participants to look at, the next one last: who is known, then others in an order of this hospital's own,
+        with room for those that turn out to be no hospitals."""
+        others = {email for email in participants(self._store) if email != self._email}
+        own_order = sorted(others - set(known), key=lambda email: sha256(f"{self._email} {email}".encode()))
+        return [*own_order[: 2 * _HOSPITALS], *sorted(others & set(known))][::-1]
 
     def _followed(self, before: Witnessed) -> Witnessed:
         """With the newest keys that the hospital's own statements lead to, which are recorded."""
@@ -79,6 +92,9 @@ class Witness:
         return Witnessed(after, before.head, before.verdict)
 
     def _meet(self, email: str) -> Witnessed | None:
+        """None for a participant that shows no head: a researcher, or a hospital that has not begun."""
+        if not self._store.names(heads.box(email)):
+            return None
         try:
             public = self._keys_of(email)
         except (Refused, InvalidInput):  # what lies there are no keys

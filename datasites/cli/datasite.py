@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from datasites.cli import backup, keys, machine, outputs, reputation
+from datasites.cli import backup, keys, machine, outputs, reputation, sweep
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ReasonOption, StudyArgument, opened
 
 app = typer.Typer(help="A hospital's side: publish a table, look at requests, decide, serve.", no_args_is_help=True)
@@ -188,7 +188,7 @@ def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
         show.status(site, as_json=json)
 
 
-for command in (outputs.held, outputs.log, outputs.release_log, reputation.reputation, reputation.contest):
+for command in (outputs.held, outputs.log, outputs.release_log, reputation.reputation, reputation.contest, sweep.sweep):
     app.command()(command)
 for lifecycle in (
     keys.distrust,

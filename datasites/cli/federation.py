@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datasites.cli.bucket_policy import bucket_policy
 from datasites.cli.ca import VARIABLE
 from datasites.cli.exits import Exit
 from datasites.cli.options import DEFAULT_HOME
@@ -233,3 +234,6 @@ def _key_passphrase(key: Path) -> bytes | None:
         return passphrase(key) if b"ENCRYPTED" in key.read_bytes() else None
     except OSError:
         raise InvalidInput(f"The key {key} cannot be read.", "Check that it is there.") from None
+
+
+app.command(name="bucket-policy")(bucket_policy)

@@ -16,6 +16,7 @@ from datasites.monitoring.setbacks import counts
 from datasites.monitoring.tally import Tally
 from datasites.settings import DatasiteSettings
 from datasites.state import State
+from datasites.wire.calls import PROCESS
 from policies.errors import Unavailable
 
 _FRESH_SECONDS = 5.0  # whoever asks more often is told the same again, at no cost to the agent
@@ -74,12 +75,16 @@ class DatasiteCollector(Collector):
             yield from families.audit(self._home, state.audit)
 
 
-class Setbacks(Collector):
-    """Of this process."""
+class OwnCounts(Collector):
+    """What this process counts for itself."""
 
     def collect(self) -> Iterator[Metric]:
         says = "What kept the agent from its work, in this process."
         yield from families.counter("agent_setbacks", says, "what", counts())
+        calls = PROCESS.seen()
+        traffic = {way: float(calls.pop(way)) for way in ("sent", "received")}
+        yield from families.counter("store_calls", "Requests to the store, by this process.", "call", calls)
+        yield from families.counter("store_bytes", "Bytes of objects, by this process.", "way", traffic)
 
 
 def exposition(home: DatasiteHome, settings: DatasiteSettings) -> bytes:
@@ -96,5 +101,5 @@ def registry_of(collector: DatasiteCollector) -> CollectorRegistry:
     """What the agent's endpoint tells."""
     registry = CollectorRegistry()
     registry.register(collector)
-    registry.register(Setbacks())
+    registry.register(OwnCounts())
     return registry

@@ -20,7 +20,7 @@ from datasites.wire.canonical import sha256
 PART_BYTES = 2 * 1024 * 1024
 FOLDER = "parts"
 _MAGIC = b"wardround parts 1\n"  # no envelope, JSON document or archive begins like this
-_MOST_INDEX = 200
+MOST_INDEX = 200
 _HALF_READ = 2  # objects of which parts are kept
 
 
@@ -38,7 +38,7 @@ class Index:
     @classmethod
     def parse(cls, found: bytes) -> Index | None:
         """None for any other object, and for an index that nobody here writes."""
-        if not found.startswith(_MAGIC) or len(found) > _MOST_INDEX:
+        if not found.startswith(_MAGIC) or len(found) > MOST_INDEX:
             return None
         try:
             digest, size = json.loads(found[len(_MAGIC) :])

@@ -8,22 +8,24 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError
 from obstore.store import from_url
 
-from datasites.wire.parts import PART_BYTES, HalfRead, Index, folder
+from datasites.wire.calls import PROCESS, Calls
+from datasites.wire.parts import MOST_INDEX, PART_BYTES, HalfRead, Index, folder
 from datasites.wire.store_options import CERTIFICATE, resolved
 from policies.errors import InvalidInput, NotAllowed, StoreAway
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 # what asks the store tries again itself, and must not be kept from other work (a revocation) for minutes
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
-_SCHEMES = ("file://", "memory://", "s3://", "gs://", "az://")
+_LOCAL = ("file://", "memory://")
+_SCHEMES = (*_LOCAL, "s3://", "gs://", "az://")
 
 
 @functools.lru_cache(maxsize=64)
@@ -40,7 +42,7 @@ def _open(url: str, options: str) -> Any:
         kwargs["client_options"] = client
     if settings:
         kwargs["config"] = settings
-    if not url.startswith(("file://", "memory://")):
+    if not url.startswith(_LOCAL):
         kwargs["retry_config"] = _RETRIES
     return from_url(url, **kwargs)
 
@@ -85,8 +87,14 @@ class Store:
             from datasites.wire import certified
 
             self._api = certified
+        self.calls = Calls()
         self._in_parts: set[str] = set()  # names that this process has met with parts
         self._half_read = HalfRead()
+
+    @property
+    def remote(self) -> bool:
+        """Whether a look into it goes over a network, and may cost money."""
+        return not self.url.startswith(_LOCAL)
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the whole object at once; a reader sees the old bytes or the new ones, never a part."""
@@ -114,6 +122,7 @@ class Store:
             before = index  # its parts may have been replaced meanwhile: then there is another index
 
     def exists(self, key: str) -> bool:
+        self._count("head")
         with _plain_errors("be read"):
             try:
                 self._api.head(self._store, key)
@@ -123,6 +132,7 @@ class Store:
 
     def modified(self, key: str) -> datetime | None:
         """When the store wrote the object last, by the store's own clock; None where there is none."""
+        self._count("head")
         with _plain_errors("be read"):
             try:
                 found: datetime = self._api.head(self._store, key)["last_modified"]
@@ -132,28 +142,36 @@ class Store:
 
     def names(self, prefix: str, after: str | None = None) -> list[str]:
         """Names below the folder `prefix`, sorted; only those that sort behind `after`, if given."""
-        with _plain_errors("be listed"):
-            try:
-                batches = self._api.list(self._store, f"{prefix}/", offset=after)
-                return sorted(meta["path"] for batch in batches for meta in batch)
-            except (NotFoundError, FileNotFoundError):
-                return []
+        return sorted(meta["path"] for meta in self._listed(prefix, after))
 
     def versions(self, prefix: str, after: str | None = None) -> list[tuple[str, str]]:
         """As `names`, each with a tag that is another one when other bytes were put there."""
-        with _plain_errors("be listed"):
-            try:
-                batches = self._api.list(self._store, f"{prefix}/", offset=after)
-                found = sorted((meta for batch in batches for meta in batch), key=lambda meta: meta["path"])
-            except (NotFoundError, FileNotFoundError):
-                return []
+        found = sorted(self._listed(prefix, after), key=lambda meta: meta["path"])
         return [(meta["path"], f"{meta['e_tag']} {meta['size']} {meta['last_modified']}") for meta in found]
+
+    def ages(self, prefix: str) -> list[tuple[str, datetime]]:
+        """As `names`, each with when it was written last, by the store's own clock."""
+        return sorted((meta["path"], meta["last_modified"]) for meta in self._listed(prefix))
+
+    def parts(self, key: str) -> set[str]:
+        """Names of the parts that the object under `key` consists of; empty for one in one piece, or none."""
+        try:
+            index = Index.parse(self._get(key, MOST_INDEX) or b"")
+        except InvalidInput:  # it is larger than an index
+            return set()
+        return {name for name, _, _ in index.parts(key)} if index else set()
+
+    def clock(self, key: str) -> datetime:
+        """The store's own time, by which `ages` are to be judged; writes an empty object under `key` to learn it."""
+        self.put(key, b"")
+        return self.modified(key) or datetime.now(UTC)
 
     def folders(self, prefix: str) -> list[str]:
         """Last components of the folders directly below `prefix`, sorted, as spelt in the store."""
         with _plain_errors("be listed"):
             found = self._api.list_with_delimiter(self._store, f"{prefix}/")["common_prefixes"]
-            return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
+        self._count("list", names=len(found))
+        return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
 
     def delete(self, *keys: str) -> None:
         """Deletes one by one, so that what is already gone stops nothing on any backend."""
@@ -163,6 +181,7 @@ class Store:
                 self._drop_parts(key)
 
     def _put(self, key: str, data: bytes) -> None:
+        self._count("put", sent=len(data))
         with _plain_errors("be written"):
             self._api.put(self._store, key, data)
 
@@ -172,10 +191,14 @@ class Store:
                 result = self._api.get(self._store, key)
                 size = result.meta["size"]
                 if size <= max_bytes:
-                    return bytes(result.bytes())
+                    data = bytes(result.bytes())
+                    self._count("get", received=len(data))
+                    return data
+                self._count("get")
                 if self._api is not obstore:
                     result.close()
             except (NotFoundError, FileNotFoundError):
+                self._count("get")
                 return None
         raise _too_large(size, max_bytes)
 
@@ -195,15 +218,21 @@ class Store:
             self._delete(name)
 
     def _sizes(self, prefix: str) -> dict[str, int]:
-        with _plain_errors("be listed"):
-            try:
-                return {
-                    meta["path"]: meta["size"] for batch in self._api.list(self._store, f"{prefix}/") for meta in batch
-                }
-            except (NotFoundError, FileNotFoundError):
-                return {}
+        return {meta["path"]: meta["size"] for meta in self._listed(prefix)}
+
+    def _listed(self, prefix: str, after: str | None = None) -> list[Any]:
+        found: list[Any] = []
+        with _plain_errors("be listed"), suppress(NotFoundError, FileNotFoundError):
+            found = [meta for batch in self._api.list(self._store, f"{prefix}/", offset=after) for meta in batch]
+        self._count("list", names=len(found))
+        return found
+
+    def _count(self, kind: str, sent: int = 0, received: int = 0, names: int = 0) -> None:
+        for calls in (self.calls, PROCESS):
+            calls.count(kind, sent, received, names)
 
     def _delete(self, key: str) -> None:
+        self._count("delete")
         with _plain_errors("delete an object"):
             try:
                 self._api.delete(self._store, key)

@@ -82,28 +82,30 @@ def worse(left: Verdict, right: Verdict) -> Verdict:
 
 
 class Watch:
-    """Looks at hospitals' heads in the store, reading each only once but for the newest."""
+    """Looks at hospitals' heads in the store, reading each once, and again where other bytes lie under its name."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._read: set[str] = set()
+        self._read: dict[str, str] = {}  # tags of what was read and found good, by name
         self._gaps: dict[str, tuple[SignedGap, ...]] = {}
 
     def look(self, hospital: PublicIdentity, seen: SignedHead | None) -> Sight:
         """`seen`: the newest head known to be good, None at first sight. Raises Unavailable."""
         unproven: SignedHead | None = None
         restored: SignedHead | None = None
-        for shown in self._news(hospital):
+        for name, tag, shown in self._news(hospital):
             verdict = judge(seen, shown)
             if seen and verdict in (Verdict.REWRITTEN, Verdict.UNPROVEN) and bridged(seen, shown):
                 restored = seen if restored is None else restored
-                seen, unproven = shown.head, None
+                seen, unproven, self._read[name] = shown.head, None, tag
                 continue
             if verdict is Verdict.REWRITTEN:
                 return Sight(verdict, seen, shown.head)
             if verdict is Verdict.UNPROVEN:
                 unproven = shown.head
-            elif seen is None or shown.head.head.size > seen.head.size:
+                continue
+            self._read[name] = tag
+            if seen is None or shown.head.head.size > seen.head.size:
                 seen, unproven = shown.head, None
         if restored:
             return Sight(Verdict.RESTORED, seen, restored)
@@ -111,17 +113,15 @@ class Watch:
             return Sight(Verdict.UNPROVEN, seen, unproven)
         return Sight(Verdict.CONSISTENT if seen else Verdict.NOTHING, seen)
 
-    def _news(self, hospital: PublicIdentity) -> list[Publication]:
-        """In the order of their sizes; without those of what it says is lost: the store may still hold them."""
-        names = [name for name in self._store.names(heads.box(hospital.email)) if heads.size_of(name)]
+    def _news(self, hospital: PublicIdentity) -> list[tuple[str, str, Publication]]:
+        """(name, tag, publication), in the order of their sizes; without those of what the hospital says is lost: the
+        store may still hold them."""
+        names = [one for one in self._store.versions(heads.box(hospital.email)) if heads.size_of(one[0])]
         found = []
-        for name in names[-_AT_ONCE:]:
-            if name in self._read and name != names[-1]:
-                continue
-            if shown := heads.read_publication(self._store, name, hospital):
-                self._read.add(name)
-                found.append(shown)
+        for name, tag in names[-_AT_ONCE:]:
+            if self._read.get(name) != tag and (shown := heads.read_publication(self._store, name, hospital)):
+                found.append((name, tag, shown))
                 if len(shown.gaps) > len(self._gaps.get(hospital.email, ())):
                     self._gaps[hospital.email] = shown.gaps
         gaps = self._gaps.get(hospital.email, ())
-        return [one for one in found if covered(gaps, one.head.head.size, one.head.head.at) is None]
+        return [one for one in found if covered(gaps, one[2].head.head.size, one[2].head.head.at) is None]

@@ -10,6 +10,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.identity import Identity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest
+from datasites.wire.pace import Pace
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import request_digest
 from datasites.wire.secagg.messages import SecureReply, SecureRequest, decode_secure_reply, encode_secure
@@ -17,7 +18,7 @@ from datasites.wire.store import Store
 from policies.errors import Unavailable, WardroundError
 from researcher.hospital_keys import HospitalKeys
 
-_QUICK_SECONDS, _GROWTH, _LONGEST_WAIT = 0.002, 1.2, 0.25
+_LOCAL_WAIT, _REMOTE_WAIT = 0.05, 5.0  # longest wait between two looks, by the kind of store
 
 
 class Post:
@@ -38,7 +39,8 @@ class Post:
             digests[hospital] = request_digest(plaintext)
             places[hospital] = keys.round_down(self._study, hospital, request.number)
             self._store.put(places[hospital], self._identity.seal(self._keys.of(hospital), plaintext))
-        waiting, wait, until = dict(requests), _QUICK_SECONDS, time.monotonic() + seconds
+        waiting, until = dict(requests), time.monotonic() + seconds
+        pace = Pace(_REMOTE_WAIT if self._store.remote else _LOCAL_WAIT)
         while waiting:
             found = self._look(waiting, digests)
             for hospital, reply, came in found:
@@ -46,9 +48,8 @@ class Post:
                 yield hospital, reply, came
             if time.monotonic() >= until:
                 break
-            wait = _QUICK_SECONDS if found else min(wait * _GROWTH, _LONGEST_WAIT)
             if waiting:
-                time.sleep(wait)
+                time.sleep(max(0.0, min(pace.wait(), until - time.monotonic())))
         self._store.delete(*places.values())
 
     def _look(

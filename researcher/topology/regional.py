@@ -23,6 +23,7 @@ from datasites.wire.contract import array_problems
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import Identity, PublicIdentity, check_email
 from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.pace import Pace
 from datasites.wire.reasons import FINAL, Reason
 from datasites.wire.rounds import (
     RoundReply,
@@ -43,7 +44,7 @@ from researcher.topology.national import national, published, write_study
 from researcher.topology.sums import Sums
 
 _ANSWER = "regional.safetensors"
-_LONGEST_WAIT = 0.25
+_LOCAL_WAIT, _REMOTE_WAIT = 0.25, 30.0  # longest wait between two looks, by the kind of store
 
 
 @dataclass(frozen=True)
@@ -106,16 +107,17 @@ class RegionalAggregator(Shown):
         with self._study.journal.alone():
             self._answer = self._read()
             self._members.gather()
-            posted, wait = False, 0.0
+            posted, pace = False, Pace(_REMOTE_WAIT if self._store.remote else _LOCAL_WAIT)
             while not stop():
                 try:
                     if not posted:
                         self._post()  # a crash, or the store, may have kept it back
-                    posted, worked = True, self._step()
+                    posted = True
+                    if self._step():
+                        pace.came()
                 except Unavailable:
-                    posted, worked = False, False
-                wait = 0.0 if worked else min(max(2 * wait, 0.002), _LONGEST_WAIT)
-                time.sleep(wait)
+                    posted = False
+                time.sleep(pace.wait())
 
     def _step(self) -> bool:
         """Answers the newest message, if there is a new one."""

@@ -191,7 +191,7 @@ class World:
     def __init__(self, root: Path, store: str = "", sites: int = 2) -> None:
         self.root = root
         self.store = store or f"file://{root}/store"
-        labels = ("north", "south", "east")[:sites]
+        labels = ("north", "south", "east", *(f"h{number}" for number in range(4, sites + 1)))[:sites]
         self.hospitals = [
             self.hospital_type(root / label, label, i, 20 * i + 10, self.store) for i, label in enumerate(labels, 1)
         ]

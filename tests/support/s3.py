@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ _PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class S3:
-    """`url` and `options` are what a Store takes."""
+    """`url` and `options` are what a Store takes. restart: kills the server and starts it again at the same address."""
 
     endpoint: str
     url: str = f"s3://{_BUCKET}"
+    restart: Callable[[], None] = lambda: None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -55,13 +56,26 @@ def serve_s3(folder: Path, tls: tuple[Path, Path] | None = None) -> Iterator[S3]
     if tls:
         command += ["--cert", str(tls[0]), "--key", str(tls[1])]
     with (folder.parent / "rclone.log").open("wb") as log:
-        process = subprocess.Popen([*command, "--config", "/dev/null"], stdout=log, stderr=log)
-        try:
-            _wait_for(port, process)
-            yield S3(f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}")
-        finally:
+
+        def start() -> subprocess.Popen[bytes]:
+            begun = subprocess.Popen([*command, "--config", "/dev/null"], stdout=log, stderr=log)
+            _wait_for(port, begun)
+            return begun
+
+        def kill() -> None:
             process.kill()
             process.wait()
+
+        def restart() -> None:
+            nonlocal process
+            kill()
+            process = start()
+
+        process = start()
+        try:
+            yield S3(f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}", restart=restart)
+        finally:
+            kill()
 
 
 def _free_port() -> int:

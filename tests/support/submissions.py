@@ -26,9 +26,9 @@ from tests.support.federation import DICTIONARY, POLICY, STUDY, stays
 CODE = {path.name: path.read_bytes() for path in STUDY.iterdir() if path.is_file()}
 
 
-def hospital(folder: Path, ada: Identity) -> Datasite:
+def hospital(folder: Path, ada: Identity, email: str = "do@north.org") -> Datasite:
     """A datasite that knows Ada and has the table and a policy for it, without an agent."""
-    datasite = Datasite.create(folder / "north", "do@north.org", f"file://{folder}/store")
+    datasite = Datasite.create(folder / "north", email, f"file://{folder}/store")
     datasite.office.peers.update(ada.email, "accepted", ada.public.document)
     stays(1, 20).to_csv(folder / "stays.csv", index=False)
     Registry(datasite.home.datasets).add(

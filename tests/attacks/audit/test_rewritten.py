@@ -132,7 +132,7 @@ def test_the_agents_own_check_and_every_witness_catch_it(
     state.close()
     with pytest.raises(Refused):
         scene.publish()
-    monkeypatch.setattr(OwnHeads, "_check_witnesses", lambda *_: None)  # its agent was changed too
+    monkeypatch.setattr(OwnHeads, "_check_witness", lambda *_: None)  # its agent was changed too
     scene.store.delete(*scene.store.names("participants/do@north.org/heads"))
     scene.grow(7)
     scene.publish()
@@ -145,7 +145,7 @@ def test_the_agents_own_check_and_every_witness_catch_it(
 def test_a_false_proof_is_signed_evidence(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     rewrite(scene.database, CHANGES["changed"])
     scene.grow(7)
-    monkeypatch.setattr(OwnHeads, "_check_witnesses", lambda *_: None)
+    monkeypatch.setattr(OwnHeads, "_check_witness", lambda *_: None)
     scene.publish()  # the size that others saw still lies in the store, and so it "proves" from there
     assert scene.look() is Verdict.REWRITTEN
     assert witnessed(scene.south.audit)[0].verdict is Verdict.REWRITTEN

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.numpy import save
 
 from datasites.wire.arrays import ALLOWED_DTYPES, Arrays, all_finite, check_arrays, nbytes, pack, unpack
 from policies.errors import InvalidInput
@@ -33,6 +34,13 @@ def test_everything_comes_back(header: dict[str, object], named: Arrays) -> None
         assert (back[name].dtype, back[name].shape) == (array.dtype, array.shape)
         assert back[name].tobytes() == array.tobytes()
     assert pack(header, dict(reversed(named.items()))) == blob
+
+
+@given(headers, st.dictionaries(names | st.text(st.characters(min_codepoint=32), min_size=1), arrays, max_size=6))
+def test_the_bytes_are_those_of_the_safetensors_library(header: dict[str, object], named: Arrays) -> None:
+    named = {name: array for name, array in named.items() if name.isprintable() and len(name) <= 200}
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    assert pack(header, named) == save(named, metadata={"wardround": text})
 
 
 @given(st.binary(max_size=200))
