@@ -39,10 +39,13 @@ class Buttons(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.rounds = widgets.BoundedIntText(value=asked, min=1, max=asked, description="rounds", style=_WIDE)
         self.expires = widgets.Text(placeholder="30d, or 2027-01-31", description="until", style=_WIDE)
         self.reason = widgets.Textarea(
-            placeholder="The researcher reads it. Needed to deny and to revoke.", description="reason", style=_WIDE
+            placeholder="The researcher reads it. Needed to deny and to revoke.",
+            description="reason",
+            style=_WIDE,
+            layout={"width": "36em"},
         )
         self.approve, self.deny, self.revoke = (self._button(act) for act in ("approve", "deny", "revoke"))
-        self.read = widgets.Checkbox(description=_READ, indent=False)
+        self.read = widgets.Checkbox(description=_READ, indent=False, layout={"width": "auto"})
         self.question, self.said, self._head = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.confirm, self.back = widgets.Button(), widgets.Button(description="Back")
         self.confirm.on_click(lambda _: self._confirmed())

@@ -39,8 +39,11 @@ def test_a_study_from_both_sides(running_demo: Path) -> None:
     assert shown(owner_saw).count("released") >= 8
     assert "The metric 'longest_stay' is not among those that may leave." in shown(owner_saw)
     pages = "".join(str(html) for html in outputs(owner_saw, "text/html"))
-    for part in ("A table with fewer than 50 patients takes part in no study.", "What the policy says", "+        "):
+    told = ("A table with fewer than 50 patients takes part in no study.", "What the policy says", "+        ")
+    for part in (*told, "Revoked at", "Everything fits."):
         assert part in pages
+    assert len(outputs(owner_saw, "application/vnd.jupyter.widget-view+json")) == 1  # the buttons
+    assert any("3 of 3 are linked with you" in str(html) for html in outputs(researcher_saw, "text/html"))
     assert "The longest stay is one patient's own number." in shown(researcher_saw)
     assert load_file(running_demo / "model.safetensors")
 

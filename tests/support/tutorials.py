@@ -126,5 +126,7 @@ def walk_as_researcher(folder: Path, demo: Path) -> dict[str, Any]:
 
 
 def _arrived(demo: Path) -> list[Path]:
-    inbox = "*/syftbox/data-office@*/app_data/job/inbox/joan@*/v*"
-    return [path for name in ("table-one", "readmission-first") for path in demo.glob(f"{inbox}/{name}*/config.yaml")]
+    """At hospitals; the researcher's own home has the studies too."""
+    homes = [settings.parent for settings in demo.glob("*/datasite.toml")]
+    inbox, names = "syftbox/data-office@*/app_data/job/inbox/joan@*/v*", ("table-one", "readmission-first")
+    return [path for home in homes for name in names for path in home.glob(f"{inbox}/{name}*/config.yaml")]
