@@ -123,7 +123,7 @@ def test_swaps_two_hospitals_answers(ward: Ward) -> None:
         from researcher.exchange import StoreExchange, Ticket
 
         exchange = StoreExchange(line.study.manifest, ward.ada.identity, ward.ada.peers, line.store)
-        assert exchange._look({ward.south.email: Ticket(number, "0" * 64, True, True)}) == []
+        assert list(exchange._look({ward.south.email: Ticket(number, "0" * 64, True, True)})) == []
 
 
 # who signs
