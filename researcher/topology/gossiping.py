@@ -19,6 +19,7 @@ from datasites.wire.files import write_atomically
 from datasites.wire.gossip.messages import START, STOP, Order, decode_report, encode
 from datasites.wire.gossip.network import Network
 from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.shown import Shown
 from policies.errors import InvalidInput, Unavailable, WardroundError
 from researcher.errors import RoundFailed, StudyFailed
 from researcher.history import History
@@ -35,7 +36,7 @@ _QUICK_SECONDS, _GROWTH, _LONGEST_SECONDS = 0.02, 1.1, 1.0
 _APPROVALS_SECONDS = 2.0  # a look for hospitals that join costs a sync with the store
 
 
-class Gossiping:
+class Gossiping(Shown):
     """Runs a study with `gossip=Neighbours(...)`, once hospitals have approved it.
 
     submission: or a `Simulation` of the study, which mixes the same numbers in this notebook.
@@ -61,6 +62,17 @@ class Gossiping:
         self._started: set[str] = set()
         self._looked = -np.inf
         self._seen: set[tuple[str, str]] = set()
+
+    def _facts(self) -> dict[str, object]:
+        if self._simulated:
+            return {"simulated": self._simulated}
+        told = {self.submission.label(name): self._reports.is_over(name) for name in sorted(self._started)}
+        return {
+            "study": self.submission.manifest.job_name,
+            "rounds": f"{self._done()} of {self.submission.manifest.rounds}",
+            "ended": ", ".join(name for name, over in told.items() if over),
+            "still training": ", ".join(name for name, over in told.items() if not over),
+        }
 
     def run(self, on_round: Callable[[History], None] | None = None) -> GossipResult:
         """Tells the hospitals that have approved to begin, if they have not, and waits until all of them have reported

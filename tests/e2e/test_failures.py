@@ -160,7 +160,7 @@ def test_two_agents_on_one_home_are_refused(world: World) -> None:
     home = str(world.hospitals[0].home.path)
     done = subprocess.run([*WARDROUND, "serve", "--home", home], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 3
-    assert done.stderr.startswith("Error: Another agent is serving")
+    assert done.stderr.startswith("Error: An agent is serving")
     assert "Traceback" not in done.stderr
     assert world.hospitals[0].home.heartbeat.exists()
 

@@ -24,6 +24,7 @@ SETTINGS = {
     "CategoryInput": wr.CategoryInput(column="ward", categories=("a", "b")),
     "Criterion": wr.Criterion(),
     "Exponential": wr.Exponential(),
+    "Neighbours": wr.Neighbours("ring", deadline=60),
     "NumberInput": wr.NumberInput(column="days", center=5.0, scale=3.0),
     "Optimizer": wr.Optimizer(learning_rate=1.0),
     "Ring": wr.Ring(),

@@ -36,7 +36,7 @@ def test_starts_a_second_agent_on_a_home_by(ward: Ward, through: str, tmp_path: 
         argv = [*WARDROUND, "serve", "--home", str(home)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 3
-        assert done.stderr.startswith("Error: Another agent is serving")
+        assert done.stderr.startswith("Error: An agent is serving")
         assert "Traceback" not in done.stderr
 
 

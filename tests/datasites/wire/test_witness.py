@@ -65,15 +65,18 @@ def test_a_growing_log_is_followed(log: Log) -> None:
     assert look(log, log.signed(9)).head == log.signed(9)  # the store hides what is newer
 
 
-def test_each_head_is_read_once_but_for_the_newest(log: Log) -> None:
+def test_each_head_is_read_once_unless_other_bytes_lie_there(log: Log) -> None:
     watch, reads = Watch(log.store), []
     get = log.store.get
     log.store.get = lambda key, *rest: reads.append(key) or get(key, *rest)
     log.show(3)
     seen = watch.look(log.identity.public, None).head
-    log.show(5, 3)
+    five = log.show(5, 3)
     seen = watch.look(log.identity.public, seen).head
-    watch.look(log.identity.public, seen)
+    assert watch.look(log.identity.public, seen) == Sight(Verdict.CONSISTENT, seen)
+    assert [heads.size_of(key) for key in reads] == [3, 5]
+    forged = Log(log.identity, log.store, "forged").show(5)
+    assert watch.look(log.identity.public, seen) == Sight(Verdict.REWRITTEN, five, forged)
     assert [heads.size_of(key) for key in reads] == [3, 5, 5]
 
 
