@@ -43,6 +43,11 @@ class Answer:
         return not self.problem
 
 
+def pace_of_answers(store: Store) -> Pace:
+    """How hospitals' answers are waited for."""
+    return Pace(_REMOTE_WAIT if store.remote else _LOCAL_WAIT)
+
+
 @dataclass(frozen=True)
 class Ticket:
     """A message that waits for its answer: its number, the digest its answer is known by, and what it asked for."""
@@ -77,7 +82,6 @@ class StoreExchange:
         self._identity, self._store = identity, store
         self._keys = HospitalKeys(peers, store)
         self._sent: dict[tuple[str, int], Arrays] = {}  # what compressed answers tell the change of
-        self._longest_wait = _REMOTE_WAIT if store.remote else _LOCAL_WAIT
 
     def post(
         self, number: int, hospitals: list[str], parameters: Arrays, evaluate: bool, fit: bool
@@ -99,7 +103,7 @@ class StoreExchange:
     def answers(self, tickets: Mapping[str, Ticket], seconds: float) -> Iterator[Answer]:
         """A store that is away for a while is waited for."""
         # from the round's beginning: a look for each of many answers would list all of them each time
-        waiting, pace, deadline = dict(tickets), Pace(self._longest_wait), time.monotonic() + seconds
+        waiting, pace, deadline = dict(tickets), pace_of_answers(self._store), time.monotonic() + seconds
         while waiting:
             for answer in self._look(dict(waiting)):
                 del waiting[answer.hospital]

@@ -82,6 +82,14 @@ class Worked:
     left: Arrays = field(default_factory=dict)
     noise: float | None = None
 
+    def fit_report(self) -> FitReport | None:
+        one = self.fitted
+        return FitReport(num_examples=one.num_examples, metrics=one.metrics) if one else None
+
+    def evaluate_report(self) -> EvaluateReport | None:
+        one = self.evaluated
+        return EvaluateReport(num_examples=one.num_examples, metrics=one.metrics) if one else None
+
 
 class RoundRunner:
     """Answers rounds of one study. Whatever happens, the answer says so in one of the fixed reasons."""
@@ -126,21 +134,18 @@ class RoundRunner:
             reason = refused.reason
             log.warning("study %s round %d: %s", self._study[:12], number, reason.text)
         seconds = time.monotonic() - started
-        fitted, evaluated = worked.fitted, worked.evaluated
         reply = RoundReply(
             study=self._study,
             number=number,
             hospital=self._hospital,
             request=message.digest,
             reason=reason,
-            fit=FitReport(num_examples=fitted.num_examples, metrics=fitted.metrics) if fitted else None,
-            evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
-            if evaluated
-            else None,
+            fit=worked.fit_report(),
+            evaluate=worked.evaluate_report(),
             seconds=self.told(seconds, worked.noise),
         )
         return Answer(
-            plaintext=encode_reply(reply, worked.leaving, evaluated.arrays if evaluated else None),
+            plaintext=encode_reply(reply, worked.leaving, worked.evaluated.arrays if worked.evaluated else None),
             outcome=reason or "released",
             fit=bool(request and request.fit),
             evaluate=bool(request and request.evaluate),

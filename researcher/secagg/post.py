@@ -10,15 +10,13 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.identity import Identity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest
-from datasites.wire.pace import Pace
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import request_digest
 from datasites.wire.secagg.messages import SecureReply, SecureRequest, decode_secure_reply, encode_secure
 from datasites.wire.store import Store
 from policies.errors import Unavailable, WardroundError
+from researcher.exchange import pace_of_answers
 from researcher.hospital_keys import HospitalKeys
-
-_LOCAL_WAIT, _REMOTE_WAIT = 0.05, 5.0  # longest wait between two looks, by the kind of store
 
 
 class Post:
@@ -40,7 +38,7 @@ class Post:
             places[hospital] = keys.round_down(self._study, hospital, request.number)
             self._store.put(places[hospital], self._identity.seal(self._keys.of(hospital), plaintext))
         waiting, until = dict(requests), time.monotonic() + seconds
-        pace = Pace(_REMOTE_WAIT if self._store.remote else _LOCAL_WAIT)
+        pace = pace_of_answers(self._store)
         while waiting:
             found = self._look(waiting, digests)
             for hospital, reply, came in found:

@@ -34,7 +34,7 @@ from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.reasons import FINAL, Reason
-from datasites.wire.rounds import EvaluateReport, FitReport, RoundRequest, request_digest
+from datasites.wire.rounds import RoundRequest, request_digest
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
 
@@ -180,7 +180,6 @@ class GossipSession(StudySession):
         request = digest_of({"gossip": self.study, "round": begun.number})
         worked, reason = self._worked(begun, todo, request)
         seconds = time.monotonic() - started
-        fitted, evaluated = worked.fitted, worked.evaluated
         report = Report(
             study=self.study,
             hospital=self._identity.email,
@@ -189,15 +188,13 @@ class GossipSession(StudySession):
             after=begun.after,
             heard=begun.heard,
             reason=reason,
-            fit=FitReport(num_examples=fitted.num_examples, metrics=fitted.metrics) if fitted else None,
-            evaluate=EvaluateReport(num_examples=evaluated.num_examples, metrics=evaluated.metrics)
-            if evaluated
-            else None,
+            fit=worked.fit_report(),
+            evaluate=worked.evaluate_report(),
             seconds=self._runner.told(seconds, worked.noise),
         )
         shown = begun.model if todo.report and self.admission.refusal() is None else {}
-        plaintext = encode_report(report, shown, evaluated.arrays if evaluated else {})
-        if fitted:
+        plaintext = encode_report(report, shown, worked.evaluated.arrays if worked.evaluated else {})
+        if worked.fitted:
             self._diary.keep_trained(begun.number, worked.leaving)
         row = AnsweredRound(
             number=begun.number,
