@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.front import PASSPHRASE, Front, serve_front
+from tests.support.front import Front, serve_front
 from tests.support.s3 import S3, serve_s3
 
 
@@ -29,8 +29,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.fixture(scope="session")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """A store that asks for client certificates and holds each to its own prefixes."""
-    with pytest.MonkeyPatch.context() as patch, serve_front(tmp_path_factory.mktemp("front")) as served:
-        patch.setenv("WARDROUND_PASSPHRASE", PASSPHRASE.decode())
+    with serve_front(tmp_path_factory.mktemp("front")) as served:
         served.made["north"] = served.certificate("do@north.org")
         yield served
 

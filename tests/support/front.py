@@ -15,6 +15,7 @@ from typing import Any
 from datasites.onboarding.authority import CERTIFICATE, REVOKED, Authority, Role, locked, plain
 from datasites.onboarding.front import BUCKET, write_front
 from datasites.wire.files import private_folder, write_atomically
+from datasites.wire.passphrase import write_hook
 from tests.support.s3 import KEY, SECRET, _free_port, _wait_for, rclone
 
 PASSPHRASE = b"a long passphrase"
@@ -58,8 +59,13 @@ class Front:
 
 @contextlib.contextmanager
 def serve_front(folder: Path) -> Iterator[Front]:
-    """A front of its own authority below `folder`, by its own start script, until the block ends."""
+    """A front of its own authority below `folder`, by its own start script, until the block ends.
+
+    Its participants' passphrase is found through a hook, not through the environment, where every other test would find it.
+    """
     store = folder / "store"
+    write_atomically(folder / "passphrase", PASSPHRASE)
+    write_hook(folder / "certs", file=folder / "passphrase")
     port = _free_port()
     authority = Authority.create(folder / "ca", "a consortium", PASSPHRASE)
     certificate, key = authority.issue("store", "store", ("localhost", "127.0.0.1"))

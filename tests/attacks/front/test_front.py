@@ -29,8 +29,7 @@ NORTH, SOUTH, ADA = "do@north.org", "do@south.org", "ada@uni.org"
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    with pytest.MonkeyPatch.context() as patch, serve_front(tmp_path_factory.mktemp("front")) as served:
-        patch.setenv("WARDROUND_PASSPHRASE", PASSPHRASE.decode())
+    with serve_front(tmp_path_factory.mktemp("front")) as served:
         for name in (NORTH, SOUTH, ADA):
             served.made[name] = served.certificate(name, "researcher" if name == ADA else "hospital")
         yield served

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from datasites.onboarding.authority import Authority, locked, plain
+from datasites.wire.passphrase import remember
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable
 from tests.support.s3 import KEY, SECRET
@@ -76,8 +77,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     context.load_cert_chain(folder / "store.pem")
     context.load_verify_locations(folder / "ca/ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
-    with pytest.MonkeyPatch.context() as patch, Server(("localhost", 0), Hostile) as server:
-        patch.setenv("WARDROUND_PASSPHRASE", PASSPHRASE.decode())
+    remember(folder, PASSPHRASE)
+    with Server(("localhost", 0), Hostile) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         options = {
