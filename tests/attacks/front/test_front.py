@@ -18,6 +18,7 @@ from minio.signer import sign_v4_s3
 from datasites.onboarding.authority import REVOKED, Authority, locked
 from datasites.onboarding.front import BUCKET
 from datasites.onboarding.revocations import fetch
+from datasites.wire.passphrase import remember
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, NotAllowed, Refused, Unavailable
 from tests.support.federation import wait_for
@@ -96,6 +97,7 @@ def test_a_certificate_of_another_authority(front: Front, tmp_path: Path) -> Non
     other = Authority.create(tmp_path / "ca", "a consortium", PASSPHRASE)  # even one that goes by the same name
     pem, key = other.issue(NORTH, "hospital")
     (tmp_path / "forged.pem").write_bytes(pem + locked(key, PASSPHRASE))
+    remember(tmp_path, PASSPHRASE)
     with pytest.raises(Unavailable, match="refuses this machine's certificate"):
         store(front, tmp_path / "forged.pem").get(f"own/{NORTH}/x")
 
@@ -110,6 +112,7 @@ def test_a_certificate_that_has_ended(front: Front) -> None:
 def test_the_stores_own_certificate_is_no_participants(front: Front, tmp_path: Path) -> None:
     pem, key = front.authority.issue("store", "store", ["localhost"])
     (tmp_path / "store.pem").write_bytes(pem + locked(key, PASSPHRASE))
+    remember(tmp_path, PASSPHRASE)
     with pytest.raises(Unavailable, match="refuses this machine's certificate"):
         store(front, tmp_path / "store.pem").get("x")
 
