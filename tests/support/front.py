@@ -61,7 +61,7 @@ class Front:
 def serve_front(folder: Path) -> Iterator[Front]:
     """A front of its own authority below `folder`, by its own start script, until the block ends.
 
-    Its participants' passphrase is found through a hook, not through the environment, where every other test would find it.
+    Its participants' passphrase is found through a hook: in the environment every other test would find it too.
     """
     store = folder / "store"
     write_atomically(folder / "passphrase", PASSPHRASE)
