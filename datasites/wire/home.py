@@ -27,6 +27,11 @@ class Home:
         return self.path / "syftbox"
 
     @property
+    def noted(self) -> Path:
+        """Where Syft notes the messages of events that it has sent or applied; it names the folder itself."""
+        return self.path / f"{self.syftbox.name}-event-messages"
+
+    @property
     def quarantine(self) -> Path:
         return self.path / "quarantine"
 

@@ -21,6 +21,8 @@ from syft_rds.client import SyftRDSClient
 from syft_rds.config import DATASET_COLLECTION_SPECS, SyftRDSClientConfig
 
 from datasites.wire.connection import ObjectStoreConnectionConfig
+from datasites.wire.connection.clock import never_back
+from datasites.wire.connection.received import Received
 from datasites.wire.gate import writable
 from datasites.wire.home import Home
 from datasites.wire.identity import Identity
@@ -51,7 +53,10 @@ def login(
         peers=PinnedPeers(home.peers, expected),
         quarantine=home.quarantine,
         datasite_folder=home.syftbox / email,
+        received=Received(home.noted),
     )
+    if role == "owner":
+        never_back(home.noted)
     with quiet(), identity.file_in_memory() as key_file:  # which Syft reads at once, and never again
         client = SyftRDSClient.from_config(_config(email, home, wiring, role, key_file))
         client.peer_manager.write_own_version()

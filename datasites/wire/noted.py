@@ -45,7 +45,7 @@ def restore(target: Path, event: FileChangeEvent) -> None:
 
 def finish_interrupted_fetch(home: Home) -> None:
     """For a researcher, before login: what hospitals have sent is written as noted."""
-    noted = {event.path_in_syftbox: event for event in events(home.path / f"{home.syftbox.name}-event-messages")}
+    noted = {event.path_in_syftbox: event for event in events(home.noted)}
     for path, event in noted.items():
         if not event.is_deleted and writable(home.syftbox, str(path)):
             restore(home.syftbox / path, event)

@@ -60,12 +60,13 @@ def news(datasite: str, path: str, content: str | None = "FORGED") -> FileChange
 
 def show(hospital: Party, desk: Desk, message: FileChangeEventsMessage) -> None:
     """Signs, encrypts and posts, as the hospital's own program can."""
-    _raw(hospital, hospital.identity.seal(desk.ann.identity.public, message.as_compressed_data()))
+    _raw(hospital, hospital.identity.seal(desk.ann.identity.public, message.as_compressed_data()), message)
 
 
-def _raw(hospital: Party, data: bytes) -> None:
-    name = keys.encode(news(HOSTILE, "x").message_filepath.as_string())
-    hospital.store.put(f"{keys.box(hospital.email, 'outbox', ANN)}/{name}", data)
+def _raw(hospital: Party, data: bytes, named: FileChangeEventsMessage | None = None) -> None:
+    """Posts `data` under the name of that message, or of a new one."""
+    name = (named or news(HOSTILE, "x")).message_filepath.as_string()
+    hospital.store.put(f"{keys.box(hospital.email, 'outbox', ANN)}/{keys.encode(name)}", data)
 
 
 def _wedged(desk: Desk) -> Happened:
@@ -166,6 +167,17 @@ def the_store_moves_news_to_another_outbox(desk: Desk) -> Happened:
     data = news(HONEST, f"{JOB}/x.txt").as_compressed_data()
     _raw(desk.hostile, desk.honest.identity.seal(desk.ann.identity.public, data))
     return _wedged(desk)
+
+
+@noted("goes by another name than its own")
+def the_store_shows_old_news_again(desk: Desk) -> Happened:
+    old = news(HOSTILE, f"{JOB}/x.txt", "old")
+    data = desk.hostile.identity.seal(desk.ann.identity.public, old.as_compressed_data())
+    _raw(desk.hostile, data, old)
+    show(desk.hostile, desk, news(HOSTILE, f"{JOB}/x.txt", "new"))
+    desk.sync()
+    _raw(desk.hostile, data)
+    return lambda: desk.seen(HOSTILE, f"{JOB}/x.txt").read_text() == "old"
 
 
 @noted("")

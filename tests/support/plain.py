@@ -21,6 +21,7 @@ from datasites.wire import keys
 from datasites.wire.connection import ObjectStoreConnection, ObjectStoreConnectionConfig
 from datasites.wire.connection.collections import _folder
 from datasites.wire.connection.mailboxes import event_keys
+from datasites.wire.connection.received import Received
 from datasites.wire.home import Home
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.login import _config
@@ -103,6 +104,7 @@ def stock_login(
         peers=PeersInTheStore(home.peers, store, email),
         quarantine=home.quarantine,
         datasite_folder=home.syftbox / email,
+        received=Received(home.noted),
     )
     with quiet():
         client = SyftRDSClient.from_config(_config(email, home, wiring, role))

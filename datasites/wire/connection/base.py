@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from datasites.wire.connection.received import Received
 from datasites.wire.identity import Identity
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.store import Store
@@ -19,5 +20,6 @@ class Wiring(Protocol):
     peers: PinnedPeers
     quarantine: Path
     datasite_folder: Path
+    received: Received
 
     def follow(self, peer_email: str) -> bool: ...

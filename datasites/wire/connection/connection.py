@@ -14,6 +14,7 @@ from datasites.wire.connection.collections import Collections
 from datasites.wire.connection.directory import Directory
 from datasites.wire.connection.eventlog import EventLog
 from datasites.wire.connection.mailboxes import Mailboxes
+from datasites.wire.connection.received import Received
 from datasites.wire.identity import Identity
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.store import Store
@@ -29,6 +30,7 @@ class ObjectStoreConnectionConfig(ConnectionConfig):  # type: ignore[misc]
     peers: PinnedPeers
     quarantine: Path
     datasite_folder: Path
+    received: Received
 
 
 class ObjectStoreConnection(Directory, Mailboxes, EventLog, Collections, SyftboxPlatformConnection):  # type: ignore[misc]
@@ -59,6 +61,10 @@ class ObjectStoreConnection(Directory, Mailboxes, EventLog, Collections, Syftbox
     @property
     def quarantine(self) -> Path:
         return self.config.quarantine
+
+    @property
+    def received(self) -> Received:
+        return self.config.received
 
     @property
     def datasite_folder(self) -> Path:

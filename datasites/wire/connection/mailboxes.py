@@ -125,11 +125,16 @@ class Mailboxes:
     ) -> list[dict[str, Any]]:
         """Only messages that passed the gate are listed; `download_file` then hands out those very bytes."""
         listed = []
-        for timestamp, key in event_keys(self.store.names(keys.box(peer_email, "outbox", self.email)), since_timestamp):
+        self.received.settle(peer_email, since_timestamp)
+        for timestamp, key in event_keys(self.store.names(keys.box(peer_email, "outbox", self.email)), None):
+            if not self.received.is_news(name := keys.last(key)):
+                continue
             raw = b""
             try:
                 raw = self.store.get(key, limits.EVENTS_BYTES) or b""
-                check_events(_opened(self, peer_email, raw), peer_email)
+                message = check_events(_opened(self, peer_email, raw), peer_email)
+                if message.message_filepath.as_string() != name:
+                    raise MessageRefused("goes by another name than its own")  # old news, shown again as new
             except _Overtaken as why:
                 if why.sealed_before:
                     continue
@@ -138,7 +143,8 @@ class Mailboxes:
                 quarantine.put_aside(self.quarantine, peer_email, key, raw, why.message)
                 continue
             self._checked[key] = raw  # type: ignore[attr-defined]
-            listed.append({"file_id": key, "file_name": keys.last(key), "timestamp": timestamp})
+            self.received.hand_out(peer_email, name, message.timestamp)
+            listed.append({"file_id": key, "file_name": name, "timestamp": timestamp})
         return listed
 
     def download_file(self: Wiring, file_id: str) -> bytes:
