@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from policies.errors import InvalidInput
 from researcher.history import History
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from ipywidgets import DOMWidget
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -23,12 +25,38 @@ _MANY = len(COLOURS)  # more hospitals than colours: thin grey lines, without na
 
 
 class Plot(Figure):
-    """A figure that notebooks show by themselves, whatever plotting backend is set up."""
+    """A figure that notebooks show by themselves, whatever plotting backend is set up; `savefig` exports it."""
 
     def _repr_png_(self) -> bytes:
         picture = BytesIO()
         self.savefig(picture, format="png", dpi=110)
         return picture.getvalue()
+
+    def interactive(self) -> DOMWidget:
+        """The same figure as a widget for a running notebook: zoom, pan, save, and the numbers of the point under the
+        mouse. Raises InvalidInput where what it needs is not installed."""
+        try:
+            import mplcursors
+            from ipympl.backend_nbagg import Canvas, FigureManager
+        except ImportError:
+            raise InvalidInput(
+                "An interactive figure needs ipympl and mplcursors.", "Run: pip install 'wardround[notebooks]'"
+            ) from None
+        canvas = Canvas(self)
+        canvas.manager = FigureManager(canvas, num=1)
+        canvas.header_visible, canvas.toolbar_position = False, "bottom"
+        self._cursor = mplcursors.cursor(self.axes, hover=mplcursors.HoverMode.Transient)
+        self._cursor.connect("add", _name)
+        return canvas
+
+
+def _name(selected: Any) -> None:
+    """Of a line, what is pointed at is the nearest of its points, not a place between two rounds."""
+    line = selected.artist
+    if isinstance(line, Line2D):
+        x, y = np.asarray(line.get_xydata(), float)[round(selected.index)]
+        label = str(line.get_label())
+        selected.annotation.set_text(f"{'' if label.startswith('_') else label + chr(10)}{x:g}: {y:.4g}")
 
 
 def plot_rounds(

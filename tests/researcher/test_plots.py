@@ -1,0 +1,36 @@
+"""A plot as a notebook shows it, and as one can point at."""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+import pytest
+from matplotlib.backend_bases import MouseEvent
+from matplotlib.text import Annotation
+
+from policies.errors import InvalidInput
+from researcher.plots import Plot, plot_consensus
+
+
+@pytest.fixture
+def plot() -> Plot:
+    return plot_consensus(pd.Series([1.0, 0.5, 0.25], index=[1, 2, 3]))
+
+
+@pytest.mark.filterwarnings("ignore:Passing unrecognized arguments:DeprecationWarning")  # ipympl, to traitlets
+def test_pointing_at_a_round_shows_its_numbers(plot: Plot) -> None:
+    widget = plot.interactive()
+    shown = widget._repr_mimebundle_()
+    assert {"application/vnd.jupyter.widget-view+json", "image/png"} <= set(shown)  # live, and a picture for a page
+    axes = plot.axes[0]
+    x, y = axes.transData.transform((2.02, 0.49))
+    MouseEvent("motion_notify_event", widget, x, y)._process()
+    assert [text.get_text() for text in plot.findobj(Annotation)] == ["2: 0.5"]
+
+
+def test_where_it_cannot_be_interactive(plot: Plot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ipympl.backend_nbagg", None)
+    with pytest.raises(InvalidInput, match="ipympl"):
+        plot.interactive()
+    assert plot._repr_png_().startswith(b"\x89PNG")
