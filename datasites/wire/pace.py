@@ -22,7 +22,10 @@ class Pace:
         """Something has come: more may follow."""
         self._since = time.monotonic()
 
+    def silence(self) -> float:
+        """Seconds in which nothing has come."""
+        return time.monotonic() - self._since
+
     def wait(self) -> float:
         """Seconds until the next look."""
-        silence = time.monotonic() - self._since
-        return min(max(self._quick, self._share * silence), max(self.longest, self._quick))
+        return min(max(self._quick, self._share * self.silence()), max(self.longest, self._quick))

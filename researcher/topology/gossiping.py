@@ -22,6 +22,7 @@ from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.shown import Shown
 from policies.errors import InvalidInput, Unavailable, WardroundError
 from researcher.errors import RoundFailed, StudyFailed
+from researcher.exchange import pace_of_answers
 from researcher.history import History
 from researcher.progress import bar
 from researcher.simulation.simulation import Simulation
@@ -32,7 +33,6 @@ from researcher.topology.graph import check_whole
 from researcher.topology.names import no_controls
 from researcher.topology.reports import Reports
 
-_QUICK_SECONDS, _GROWTH, _LONGEST_SECONDS = 0.02, 1.1, 1.0
 _APPROVALS_SECONDS = 2.0  # a look for hospitals that join costs a sync with the store
 
 
@@ -83,7 +83,7 @@ class Gossiping(Shown):
         """
         if self._simulated:
             return self._simulated.run(on_round=on_round)
-        manifest, heard, wait = self.submission.manifest, time.monotonic(), _QUICK_SECONDS
+        manifest, pace = self.submission.manifest, pace_of_answers(self.submission.federation.store)
         with self.submission.journal.alone(), bar(manifest.name, manifest.rounds) as advance_to:
             while True:
                 self._start()
@@ -92,16 +92,15 @@ class Gossiping(Shown):
                 if self._started and all(map(self._reports.is_over, self._started)):
                     return self.result()
                 if new:
-                    heard, wait = time.monotonic(), _QUICK_SECONDS
+                    pace.came()
                     if on_round:
                         on_round(self._reports.history(self.submission.label))
-                elif time.monotonic() - heard > self._patience:
+                elif pace.silence() > self._patience:
                     raise RoundFailed(
                         f"Nobody has reported for {self._patience:g} seconds; still missing: {self._missing()}.",
                         "result() is what there is; run() waits on; stop() ends the study.",
                     )
-                time.sleep(wait)
-                wait = min(wait * _GROWTH, _LONGEST_SECONDS)
+                time.sleep(pace.wait())
 
     def stop(self) -> None:
         """Tells all hospitals to train no further, and to report their model as it is: `run` collects it."""
