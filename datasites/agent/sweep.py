@@ -2,7 +2,7 @@
 
 | what | when it goes |
 |---|---|
-| answers of a study that is over | `keep_days` after its end |
+| answers of a study that is over, and what it told its neighbours | `keep_days` after its end |
 | parts of a large answer of which no whole was made, or that was replaced | `unfinished_days` after they were written |
 
 Only what this hospital has written, in its own boxes. The audit log keeps the digest of every answer, and the state
@@ -82,7 +82,9 @@ class Sweep:
         posted = [answer.number for answer in self._state.answers(study) if answer.number not in waiting]
         answers = [keys.round_up(study, number, self._hospital) for number in posted]
         if over:
-            return Swept(over, tuple(name for key in answers for name in (key, *self._store.names(folder(key)))))
+            told = keys.all_gossip(study, self._hospital)
+            gone = [name for key in answers for name in (key, *self._store.names(folder(key)))]
+            return Swept(over, (*gone, *self._store.names(told), *self._store.names(folder(told))))
         latest = self._store.clock(f"{keys.own(self._hospital)}/clock") - self._terms.unfinished
         return Swept(over, tuple(name for key in answers for name in self._unfinished(key, latest)))
 

@@ -81,9 +81,14 @@ def all_rounds_up(study: str) -> str:
     return f"rounds/{encode(study)}/up"
 
 
+def all_gossip(study: str, sender: str) -> str:
+    """All that one hospital tells others."""
+    return f"gossip/{encode(study)}/{encode(sender)}"
+
+
 def gossip(study: str, sender: str, reader: str) -> str:
     """The box of all that one hospital tells another one."""
-    return f"gossip/{encode(study)}/{encode(sender)}/{encode(reader)}"
+    return f"{all_gossip(study, sender)}/{encode(reader)}"
 
 
 def gossip_model(study: str, sender: str, reader: str, round_number: int) -> str:

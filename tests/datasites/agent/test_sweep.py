@@ -130,6 +130,20 @@ def test_parts_of_an_upload_that_never_ended_go_and_the_whole_beside_them_stays(
     assert store.get(name) == LARGE
 
 
+def test_what_neighbours_were_told_goes_with_the_study(site: Datasite, store: Store) -> None:
+    me, south = site.settings.email, "do@south.org"
+    decide(site, STUDY)
+    for sender, reader in ((me, south), (south, me)):
+        store.put(keys.gossip_model(STUDY, sender, reader, 1), LARGE)
+        store.put(keys.gossip_presence(STUDY, sender, reader), b"here")
+    assert sweeping(site).sweep(STUDY).names == ()
+    decide(site, STUDY, "revoked", number=2)
+    sweeping(site).sweep(STUDY)
+    left = {*store.names("gossip"), *store.names(folder("gossip"))}
+    assert left
+    assert all(name.removeprefix("parts/").startswith(keys.all_gossip(STUDY, south)) for name in left)
+
+
 def test_an_answer_that_was_not_posted_yet_is_left_alone(site: Datasite, store: Store) -> None:
     decide(site, STUDY, rounds=1)
     row = AnsweredRound(1, "c" * 64, "released", True, False, LARGE, now().isoformat(), 1.0)
