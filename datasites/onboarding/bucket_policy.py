@@ -10,9 +10,10 @@ In a pattern `*` also stands for slashes. So names with more components than our
 `p2p/A/inbox/B/inbox/ME/x` would be in ME's box by its end, and in B's by its beginning.
 
 What no policy here holds: which researcher a study is of is in no name, so one researcher can overwrite or delete the
-messages that wait for the hospitals of another's study, and read answers that are encrypted to the other. In SeaweedFS,
-where a name's end does not count, that is so for all participants in `rounds/`. All of these are signed and encrypted:
-what is spoiled is refused, and nothing is learned from it. Put the consortium's own front (`front`) before such stores.
+messages that wait for the hospitals of another's study, and read answers that are encrypted to the other. A hospital
+can spoil what its neighbours send to it. In SeaweedFS, where a name's end does not count, that is so for all
+participants in `rounds/`, and for all hospitals in `gossip/`. All of these are signed and encrypted: what is spoiled is
+refused, and nothing is learned from it. Put the consortium's own front (`front`) before such stores.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _WRITES: dict[Role, tuple[str, ...]] = {
         "p2p/*/inbox/{who}/.peer",  # opens a box at a researcher it has accepted, though it never writes there
         "p2p/*/outbox/{who}/.peer",
         "rounds/*/up/*/{who}",
+        "gossip/*/{who}/*",
     ),
     "researcher": (
         "participants/{who}/*",
@@ -66,7 +68,7 @@ _LISTS: dict[Role, tuple[str, ...]] = {
 }
 _BOXES = ("inbox", "outbox")
 _PIECE = "/*"  # behind the name of a large object, in parts/: digest and number
-_DEEPEST = {"p2p": 5, "rounds": 5}  # components of the longest names
+_DEEPEST = {"p2p": 5, "rounds": 5, "gossip": 5}  # components of the longest names
 _PIECES = 2  # components behind such a name, in parts/
 
 
@@ -154,6 +156,7 @@ def _identity(bucket: str, email: str, role: Role, roles: Mapping[str, Role]) ->
     if role == "hospital":
         writes += [f"p2p/{who}/*", *(f"p2p/{other}/{box}/{who}/.peer*" for other in others for box in _BOXES)]
         reads.append("rounds/*")
+        writes.append("gossip/*")
     else:
         writes += [f"p2p/{other}/inbox/{who}/*" for other in others]
         writes += [f"p2p/{other}/outbox/{who}/.peer*" for other in others]

@@ -90,6 +90,7 @@ def boxes(who: str) -> dict[str, str]:
     if who in HOSPITALS:
         mine |= {f"{keys.box(who, 'inbox', ADA)}/1": ADA, f"{keys.box(who, 'outbox', ADA)}/1": who}
         mine |= {keys.round_down(STUDY, who, 1): ADA, keys.round_up(STUDY, 1, who): who}
+        mine |= {keys.gossip_model(STUDY, who, "do@east.org", 1): who}
     return mine
 
 
@@ -111,6 +112,12 @@ def test_each_writes_deletes_reads_and_lists_its_own(allowed: Allowed) -> None:
         assert allowed(ADA, "get", keys.round_up(STUDY, 1, hospital))
         assert allowed(hospital, "get", keys.round_down(STUDY, hospital, 1))
         assert allowed(hospital, "list", f"{keys.rounds_down(STUDY, hospital)}/")
+    for told in (keys.gossip_model(STUDY, NORTH, SOUTH, 1), keys.gossip_presence(STUDY, NORTH, SOUTH)):
+        assert allowed(NORTH, "put", told)
+        assert allowed(SOUTH, "get", told)
+    for hospital in (NORTH, SOUTH):
+        assert allowed(hospital, "list", f"{keys.gossip(STUDY, NORTH, SOUTH)}/")
+    assert allowed(NORTH, "list", f"{keys.all_gossip(STUDY, NORTH)}/")
 
 
 @pytest.mark.parametrize("kind", ["aws", "ceph"])
@@ -149,6 +156,7 @@ def test_nobody_writes_deletes_reads_or_lists_what_is_anothers(kind: str) -> Non
         (NORTH, f"rounds/{STUDY}/up/000001/{SOUTH}/up/x/{NORTH}"),
         (NORTH, f"rounds/{STUDY}/up/000001/{SOUTH}/{NORTH}"),
         (NORTH, f"parts/rounds/{STUDY}/up/000001/{SOUTH}/up/1/{NORTH}/{PART}"),
+        (NORTH, f"gossip/{STUDY}/{SOUTH}/do@east.org/{NORTH}/1"),
     ],
 )
 def test_a_name_that_ends_as_ones_own_and_lies_in_anothers_box_is_refused(kind: str, who: str, name: str) -> None:
@@ -156,11 +164,12 @@ def test_a_name_that_ends_as_ones_own_and_lies_in_anothers_box_is_refused(kind: 
 
 
 def test_what_a_store_cannot_hold_that_knows_only_beginnings() -> None:
-    """All but rounds/ is held; there any participant can spoil what is signed (the module says so)."""
+    """All but rounds/ and, among hospitals, gossip/ is held; there what is signed can be spoiled (see the module)."""
     allowed = seaweedfs()
     for who, other in itertools.permutations((*HOSPITALS, *RESEARCHERS), 2):
         for name, writer in boxes(other).items():
-            if not name.startswith("rounds/") and who != writer:
+            of_hospitals = name.startswith("gossip/") and who in HOSPITALS
+            if not name.startswith("rounds/") and not of_hospitals and who != writer:
                 assert not allowed(who, "put", name), (who, name)
                 assert not allowed(who, "put", f"{folder(name)}/{PART}"), (who, name)
     assert allowed(NORTH, "put", keys.round_up(STUDY, 1, SOUTH))
