@@ -194,7 +194,7 @@ class Submission:
                     "reason": decision.reason if decision else "",
                 }
             )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).astype({"rounds": "Int64"})  # which has a word for "not yet"
 
     def noise(self) -> list[str]:
         """What noise the hospitals that have approved add to each round, and what to expect of it; empty for none."""
@@ -231,7 +231,7 @@ class Submission:
 
     def _repr_html_(self) -> str:
         title = heading(self.manifest.job_name, f"study {self.digest}")
-        return title + str(self.status().to_html(index=False)) + paragraphs(self.noise())
+        return title + str(self.status().to_html(index=False, na_rep="")) + paragraphs(self.noise())
 
     def _package(self) -> dict[str, bytes]:
         files = {path: (self.folder / "code" / path).read_bytes() for path in self.manifest.files}
