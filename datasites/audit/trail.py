@@ -47,6 +47,8 @@ class AuditTrail(Shown):
     def _repr_html_(self) -> str:
         newest = self.entries(last=_SHOWN)
         said = f"{self._log.size:,} entries" + (f"; the newest {_SHOWN}" if self._log.size > _SHOWN else "")
+        newest["at"] = newest["at"].str.slice(0, 19).str.replace("T", " ")
+        newest = newest.rename(columns={"at": "at (UTC)"})
         rows = newest.astype(str).itertuples(index=False)
         return heading(f"Audit log of {self._identity.email}", said) + table(list(newest.columns), rows)
 
