@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,7 +54,7 @@ class Submission:
         self._looked, self._look_seconds = 0.0, _LOOK_SECONDS
         self.least_patients = 0
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The study's identity: hospitals can compare it with each other and with you."""
         return self.manifest.digest
