@@ -19,6 +19,7 @@ from researcher.metrics import auc_from_histogram
 from researcher.result import Result
 
 _DRAWS = 500
+_WHOLE = 100  # from here on an estimate is of a count, and shows no decimals
 _CLEAR = 10.0  # a calibration group's count is at least so many standard deviations of its noise
 
 
@@ -31,7 +32,12 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.4f} (95% {self.low:.4f} to {self.high:.4f})"
+        form = ",.0f" if abs(self.value) >= _WHOLE else ".4f"
+        return f"{self.value:{form}} (95% {self.low:{form}} to {self.high:{form}})"
+
+    def within(self, low: float, high: float) -> Estimate:
+        """Of a quantity that lies in this range whatever the noise says: the band covers it as often as before."""
+        return Estimate(*(float(np.clip(one, low, high)) for one in (self.value, self.low, self.high)))
 
 
 class PrivateScores(Shown):
@@ -71,19 +77,19 @@ class PrivateScores(Shown):
 
     def auc(self) -> Estimate:
         """The area under the ROC curve over all hospitals' test patients."""
-        return self._estimate(auc_from_histogram)
+        return self._estimate(auc_from_histogram).within(0, 1)
 
     def brier(self) -> Estimate:
         """The mean squared difference of prediction and outcome (Brier 1950), each prediction as its bin's middle."""
-        return self._estimate(self._brier)
+        return self._estimate(self._brier).within(0, 1)
 
     def positives(self) -> Estimate:
         """How many tested encounters have the outcome, as the noise lets us see it."""
-        return self._estimate(lambda counts: float(counts[1].sum()))
+        return self._estimate(lambda counts: float(counts[1].sum())).within(0, np.inf)
 
     def tested(self) -> Estimate:
         """How many encounters were tested; a fifth of the patients are test patients."""
-        return self._estimate(lambda counts: float(counts.sum()))
+        return self._estimate(lambda counts: float(counts.sum())).within(0, np.inf)
 
     def calibration(self) -> pd.DataFrame:
         """One row per group of neighbouring bins: predicted and observed probability, and the 95% band of the latter.
@@ -107,8 +113,9 @@ class PrivateScores(Shown):
         weights = np.maximum(both, 0)
         predicted = float(np.average(self._middles[start:stop], weights=weights))
         seen = self._estimate(lambda counts: float(counts[1, start:stop].sum() / counts[:, start:stop].sum()))
-        inside = (float(np.clip(value, 0, 1)) for value in (seen.value, seen.low, seen.high))
-        return (float(self._bounds[start]), float(self._bounds[stop]), predicted, *inside, float(both.sum()))
+        inside = seen.within(0, 1)
+        bounds = float(self._bounds[start]), float(self._bounds[stop])
+        return (*bounds, predicted, inside.value, inside.low, inside.high, float(both.sum()))
 
     def _brier(self, counts: NDArray[np.float64]) -> float:
         errors = np.stack([self._middles**2, (1 - self._middles) ** 2])
