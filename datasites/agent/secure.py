@@ -68,9 +68,13 @@ class SecureSums:
         at.receive(as_bytes(request.sealed))
         fitted, evaluated = work()
         trained = Part(fitted.num_examples, fitted.metrics, fitted.parameters) if fitted else None
-        tested = Part(evaluated.num_examples, evaluated.metrics, evaluated.arrays) if evaluated else None
+        # in the private tier only what has noise is told: how many were tested, by the sum of their counts
+        private = self._manifest.tier == "private"
+        tested = None
+        if evaluated:
+            tested = Part(1 if private else evaluated.num_examples, evaluated.metrics, evaluated.arrays)
         try:
-            numbers = written(self._manifest.outputs, self._terms, sent, trained, tested)
+            numbers = written(self._manifest.outputs, self._terms, sent, trained, tested, noisy=private)
         except InvalidInput as problem:
             log.warning("study %s message %d: %s", request.study[:12], request.number, problem)
             raise RoundRefused(Reason.CONTRACT) from None

@@ -161,10 +161,10 @@ class Workbench:
     def _code(self) -> Path:
         """The folder to run: the study's approved code, or the approved request to the hospital's own program."""
         vault = Vault(self.home.approved)
-        asked = vault.manifest(self.manifest.digest).asked
-        if asked is None:
+        work = vault.manifest(self.manifest.digest).work
+        if work is None:
             return vault.code(self.manifest.digest)
-        folder, document = private_folder(self.folder / "training"), asked.model_dump_json().encode()
+        folder, document = private_folder(self.folder / "training"), work.model_dump_json().encode()
         if not (file := folder / TRAINING_FILE).exists() or file.read_bytes() != document:
             write_atomically(file, document)
         return folder

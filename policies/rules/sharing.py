@@ -27,4 +27,6 @@ def check(policy: Policy, request: StudyRequest) -> list[Violation]:
         f"with {least}."
     )
     honest = shared[0].hospitals - least
-    return [Violation("sharing", reason, f"{change}, or with honest = {honest} or fewer." if honest > 0 else f"{change}.")]
+    return [
+        Violation("sharing", reason, f"{change}, or with honest = {honest} or fewer." if honest > 0 else f"{change}.")
+    ]

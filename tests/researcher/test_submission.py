@@ -62,7 +62,8 @@ def test_a_sweep_takes_back_all_that_a_study_sent_and_nothing_else(cut_off: Subm
         store.put(key, b"not this study's message")
     assert cut_off.sweep() == len(HOSPITALS) + 1 + 2  # messages, and the parts of the large one
     assert all(store.names(keys.rounds_down(cut_off.digest, hospital)) == [] for hospital in HOSPITALS)
-    assert store.exists(other) and store.exists(answer)
+    assert store.exists(other)
+    assert store.exists(answer)
     assert cut_off.sweep() == 0
 
 
