@@ -40,8 +40,8 @@ class Pair:
 class Cells:
     """How many patients each cell of a number's values holds, as far as it is told.
 
-    hidden: which cells are withheld, in part or as a whole. more: the most patients that these may hold together. slack: by how much any run
-    of cells may be off, by rounding.
+    hidden: which cells are withheld, in part or as a whole. more: the most patients that these may hold besides, all
+    together. slack: by how much any run of cells may be off, by rounding.
     """
 
     counts: Floats

@@ -11,7 +11,8 @@ import pandas as pd
 from researcher.pooling import Moments, pooled
 
 if TYPE_CHECKING:
-    from researcher.federated_statistics import Seen, Statistics
+    from researcher.federated_statistics import Statistics
+    from researcher.seen import Seen
     from researcher.variables import Variable
 
 WITHHELD = "withheld"

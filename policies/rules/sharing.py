@@ -23,8 +23,8 @@ def check(policy: Policy, request: StudyRequest) -> list[Violation]:
         reason = "Its noise would be shared with other hospitals; the policy wants this hospital's own to be enough."
         return [Violation("sharing", reason, f"{change}, or have colluding_hospitals set in [budget].")]
     reason = (
-        f"Its noise would be enough only while at most {bears} of the hospitals help the researcher; the policy reckons "
-        f"with {least}."
+        f"Its noise would be enough only while at most {bears} of the hospitals help the researcher; the policy "
+        f"reckons with {least}."
     )
     honest = shared[0].hospitals - least
     return [
