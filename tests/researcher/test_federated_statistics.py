@@ -101,7 +101,7 @@ def _asked(**release: Any) -> wr.Statistics:
 
 def _summed(**release: Any) -> wr.Statistics:
     """The same where only the sum of what hospitals' gates let out is read."""
-    config = wr.statistics_config(DICTIONARY, bins=6, least=20, secure_aggregation=True)
+    config = wr.statistics_config(DICTIONARY, bins=8, least=20, secure_aggregation=True)
     let_out, contract = _let_out(config, **release)
     prints = {f"do@{name}.org": " ".join([f"{at:04x}"] * 8) for at, name in enumerate(TABLES)}
     terms = SecureAggregation(hospitals=prints, **arrays_of(contract))
@@ -210,7 +210,7 @@ def test_of_a_sum_all_patients_are_as_if_pooled() -> None:
     for column in ("age", "lactate", "days", "weight"):
         moments = found.moments(column)
         expected = ALL[column].count(), ALL[column].mean(), ALL[column].std(), 0
-        np.testing.assert_allclose(moments.loc["overall"].to_numpy(float), expected, rtol=1e-5)
+        np.testing.assert_allclose(moments.loc["overall"].to_numpy(float), expected, rtol=5e-5)
         value = found.quantile(column, 0.5).loc["overall"]
         assert value["low"] <= ALL[column].quantile(0.5, interpolation="inverted_cdf") <= value["high"]
     correlated = found.correlation()
@@ -224,7 +224,7 @@ def test_of_a_sum_all_patients_are_as_if_pooled() -> None:
 def test_what_one_hospital_withholds_is_not_in_the_sum_and_bounds_hold() -> None:
     found = _summed()
     assert found.table_one().loc[("died", "n (%)"), "overall"] == "at least 110"  # not the three of the south
-    assert np.isnan(found.histogram("died").loc["1", "overall"] or np.nan)
+    assert found.histogram("died").isna().loc["1", "overall"]
     for column in ("age", "lactate", "days"):
         for q in (0.1, 0.25, 0.5, 0.75, 0.9):
             value = found.quantile(column, q).loc["overall"]
