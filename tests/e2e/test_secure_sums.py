@@ -210,6 +210,8 @@ def test_statistics_of_all_patients_and_of_no_hospital(ward: World, tmp_path: Pa
     config = wr.statistics_config(dictionary, columns, bins=9, least=5, secure_aggregation=True)
     asked = wr.Study("who", "Test", STATISTICS, "stays", 1, config, columns=columns, secure_aggregation=True)
     study = approved(ward, asked)
+    packet = ward.hospitals[0].datasite.packet(study.manifest.job_name)
+    assert "adds nothing to the sum of statistics_counts" in packet.html()
     found = wr.statistics(study)
     each = [hospital.table.drop_duplicates("patient_id") for hospital in ward.hospitals]
     everybody = pd.concat(each)
