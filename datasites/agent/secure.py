@@ -25,8 +25,16 @@ Work = Callable[[], tuple[Outcome | None, Outcome | None]]  # training's and the
 
 
 class SecureSums:
-    def __init__(self, identity: Identity, manifest: Manifest, terms: SecureAggregation, admission: Admission) -> None:
-        self._identity, self._manifest, self._terms = identity, manifest, terms
+    def __init__(
+        self,
+        identity: Identity,
+        manifest: Manifest,
+        terms: SecureAggregation,
+        admission: Admission,
+        rounding: Callable[[], int],
+    ) -> None:
+        """rounding: what the policy in force rounds counts to multiples of."""
+        self._identity, self._manifest, self._terms, self._rounding = identity, manifest, terms, rounding
         self._admission = admission
         self._now: Participant | None = None
 
@@ -74,7 +82,9 @@ class SecureSums:
         if evaluated:
             tested = Part(1 if private else evaluated.num_examples, evaluated.metrics, evaluated.arrays)
         try:
-            numbers = written(self._manifest.outputs, self._terms, sent, trained, tested, noisy=private)
+            numbers = written(
+                self._manifest.outputs, self._terms, sent, trained, tested, noisy=private, rounding=self._rounding()
+            )
         except InvalidInput as problem:
             log.warning("study %s message %d: %s", request.study[:12], request.number, problem)
             raise RoundRefused(Reason.CONTRACT) from None

@@ -99,6 +99,10 @@ class Workbench:
         # gate noise moves a model as far as it moves it; the distance was bounded before
         return compressed(came, sent, kept, terms.contract, terms.clip if noise is None else None)
 
+    def rounding(self) -> int:
+        """What the policy in force rounds counts to multiples of. Raises WardroundError for a damaged one."""
+        return PolicyBook(self.home).get(self.manifest.dataset).release.min_cell
+
     def stop_if_idle(self) -> None:
         if self._worker and time.monotonic() - self._used_at > self._idle_seconds:
             self.stop()

@@ -106,7 +106,9 @@ def _summed(**release: Any) -> wr.Statistics:
     prints = {f"do@{name}.org": " ".join([f"{at:04x}"] * 8) for at, name in enumerate(TABLES)}
     terms = SecureAggregation(hospitals=prints, **arrays_of(contract))
     parts = [Part(one.num_examples, {}, one.arrays) for one in let_out.values()]
-    total = np.sum([written(contract, terms, {}, None, part) for part in parts], axis=0, dtype=np.uint64)
+    rounding = release.get("min_cell", 5)
+    added = [written(contract, terms, {}, None, part, rounding=rounding) for part in parts]
+    total = np.sum(added, axis=0, dtype=np.uint64)
     _, read_ = read(contract, terms, {}, total, False, True)
     assert read_
     told = Told(read_.examples, read_.arrays, len(parts), read_.rounding)

@@ -60,8 +60,10 @@ def written(
     fitted: Part | None,
     evaluated: Part | None,
     noisy: bool = False,
+    rounding: int = 1,
 ) -> Ring:
-    """A hospital's numbers. noisy: counts may be below 0, for they have noise.
+    """A hospital's numbers. noisy: counts may be below 0, for they have noise. rounding: what its policy rounds the
+    counts of tables to multiples of.
 
     Raises InvalidInput, naming no value, for what is beyond the terms' limits.
     """
@@ -79,7 +81,7 @@ def written(
         n = _examples(evaluated, terms)
         parts += [np.array([n], np.int64), _metrics(evaluated, contract.evaluate_metrics, terms, n)]
         for name in sorted(contract.evaluate_arrays):
-            parts.append(_array(evaluated.arrays[name], name, terms, noisy))
+            parts.append(_array(evaluated.arrays[name], name, terms, noisy, rounding))
     return np.concatenate(parts).view(np.uint64)
 
 
@@ -151,7 +153,7 @@ def _means(whole: Whole, names: tuple[str, ...], terms: SecureAggregation) -> di
     return {name: value / n * terms.metric_step for name, value, n in pairs if n > 0}
 
 
-def _array(array: NDArray[Any], name: str, terms: SecureAggregation, noisy: bool) -> Whole:
+def _array(array: NDArray[Any], name: str, terms: SecureAggregation, noisy: bool, rounding: int) -> Whole:
     if array.dtype.kind == "f":
         values = array.astype(np.float64).ravel()
         if not float(np.abs(values).max(initial=0.0)) <= terms.value_limit:
@@ -165,8 +167,7 @@ def _array(array: NDArray[Any], name: str, terms: SecureAggregation, noisy: bool
         if hidden.any() and not noisy:
             raise InvalidInput(f"The array {name!r} has cells that are withheld, and cannot be added up.")
         return counts
-    step = math.gcd(*counts[~hidden].tolist())  # as whoever saw the table would find it
-    return np.concatenate([np.where(hidden, 0, counts), hidden.astype(np.int64), [step if step > 1 else 0]])
+    return np.concatenate([np.where(hidden, 0, counts), hidden.astype(np.int64), [rounding if rounding > 1 else 0]])
 
 
 def _size(spec: ArraySpec) -> int:

@@ -115,9 +115,11 @@ TABLES = OutputContract(
 )
 
 
-def added(asked: SecureAggregation, arrays: list[dict[str, np.ndarray]]) -> Part:
+def added(asked: SecureAggregation, arrays: list[dict[str, np.ndarray]], rounding: int = 1) -> Part:
     parts = [Part(10, {}, one) for one in arrays]
-    total = np.sum([written(TABLES, asked, {}, None, part) for part in parts], axis=0, dtype=np.uint64)
+    total = np.sum(
+        [written(TABLES, asked, {}, None, part, rounding=rounding) for part in parts], axis=0, dtype=np.uint64
+    )
     _, evaluated = read(TABLES, asked, {}, total, False, True)
     assert evaluated
     return evaluated
@@ -128,7 +130,7 @@ def test_withheld_cells_are_never_added_and_it_is_told_that_some_are() -> None:
     asked = terms(3, tables=("counts",), sums=("sums",))
     counts = [[[25, -20, 40], [0, 30, 0]], [[35, -1, 20], [0, -20, 0]], [[0, 0, 0], [0, 0, 5]]]
     rest = {"more": np.array([1]), "sums": np.array([0.5, -(2.0**29)])}
-    found = added(asked, [{"counts": np.array(one), **rest} for one in counts])
+    found = added(asked, [{"counts": np.array(one), **rest} for one in counts], rounding=5)
     assert found.arrays["counts"].tolist() == [[60, -1, 60], [0, -31, 5]]  # at least 0, and at least 30
     assert found.rounding == {"counts": 3 * 5}
     assert found.arrays["sums"].tolist() == [1.5, -3 * 2.0**29]
