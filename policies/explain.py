@@ -157,7 +157,17 @@ def _budget(budget: Budget | None) -> list[str]:
         f"at a delta of {budget.delta:g}.",
         f"All studies of one researcher together may spend at most {each:g}." if each else "",
         "Each row of the table is another person." if budget.one_row_per_person else "",
+        _sharing(budget.colluding_hospitals),
     ]
+
+
+def _sharing(colluding: int | None) -> str:
+    if colluding is None:
+        return "This hospital's own noise alone must be enough; it may not be shared with other hospitals."
+    return (
+        "Of a sum over several hospitals, all of them may add the noise together, if it is still enough when "
+        f"{colluding:,} of them help the researcher. Then the promise rests on the others."
+    )
 
 
 def _allowed(patterns: Sequence[str], everything: str, only: str) -> str:

@@ -23,6 +23,8 @@ class StudyRequest:
     rounds_asked: as the study says, where the owner allows only `rounds`. events: all that a study of the private tier
     releases.
     protections: "secure_aggregation", "gate_noise": what this hospital will really apply to the study's results.
+    summed: where only sums over hospitals are read, the tables whose withheld cells can be left out of one; None where
+    this hospital's own are read.
     neighbours: hospitals that train without a centre and read each other's models; empty where none do.
     first: the digest of the study that it repeats to the last byte; its own digest when it repeats none.
     approved_digests: of the studies that a person approved here and whose approval is in force.
@@ -49,6 +51,7 @@ class StudyRequest:
     kept_bytes: int = 0
     events: tuple[Event, ...] = ()
     protections: frozenset[str] = frozenset()
+    summed: tuple[str, ...] | None = None
     neighbours: tuple[str, ...] = ()
     approved_digests: frozenset[str] = field(default=frozenset(), repr=False)
 

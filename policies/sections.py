@@ -150,6 +150,9 @@ class Budget(Section):
 
     epsilon_per_researcher: for all studies of one researcher; no limit of its own where it is not given.
     one_row_per_person: whether a row is a person, so that what protects one row protects a patient.
+    colluding_hospitals: noise may be shared with other hospitals (see docs/secure-aggregation.md) where the sum carries
+    what is charged even if so many of them help the researcher. Not at all, where it is not given: then this hospital's
+    own noise alone must carry it.
     """
 
     epsilon_per_study: Annotated[float, Strict(), Field(gt=0, le=1_000)]
@@ -157,6 +160,7 @@ class Budget(Section):
     delta: Annotated[float, Strict(), Field(gt=0, lt=0.01)]
     epsilon_per_researcher: Annotated[float, Strict(), Field(gt=0, le=1_000)] | None = None
     one_row_per_person: StrictBool = False
+    colluding_hospitals: Annotated[int, Strict(), Field(ge=0, le=500)] | None = None
 
     @model_validator(mode="after")
     def _one_fits_the_whole(self) -> Self:

@@ -105,9 +105,7 @@ def anchor(submission: ApprovedStudy, dictionary: Dictionary, deadline: float = 
     if dictionary.digest != submission.manifest.dictionary:
         raise InvalidInput("The study was approved on another dictionary.", "Give that of its own table.")
     answers = ask_once(submission, deadline)
-    return Anchor(
-        asked, dictionary, {h: np.asarray(arrays[STATISTICS], np.int64) for h, (_, arrays) in answers.items()}
-    )
+    return Anchor(asked, dictionary, {h: np.asarray(told.arrays[STATISTICS], np.int64) for h, told in answers.items()})
 
 
 def _drawn(fitted: Fitted, size: int, rng: np.random.Generator) -> Codes:

@@ -30,13 +30,18 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Answer:
-    """A hospital's answer. `problem` is a sentence when nothing in it can be used."""
+    """A hospital's answer. `problem` is a sentence when nothing in it can be used.
+
+    hospitals: how many are added up in it. rounding: of a sum, see `secagg.numbers.Part`.
+    """
 
     hospital: str
     reply: RoundReply | None
     parameters: Arrays = field(default_factory=dict)
     metrics: Arrays = field(default_factory=dict)
     problem: str = ""
+    hospitals: int = 1
+    rounding: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:

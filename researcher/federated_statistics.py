@@ -20,60 +20,19 @@ from numpy.typing import NDArray
 
 from datasites.wire.marginals import Marginals
 from policies.errors import InvalidInput
+from researcher.added_statistics import added_of
 from researcher.asking import ask_once
 from researcher.participation import ApprovedStudy
-from researcher.pooling import Cells, Moments, Pair, moments_of, pooled, pooled_correlation, quantile
+from researcher.pooling import Moments, Pair, pooled, pooled_correlation, quantile
 from researcher.private_statistics import Counts, private_counts
+from researcher.secagg.exchange import SUM
+from researcher.secagg.summed import COUNTS, PRODUCTS, SUMS
+from researcher.seen import Seen
 from researcher.table_one import table_one
 from researcher.variables import Variable, variables_of
 
 OVERALL = "overall"
-_COUNTS, _MOMENTS, _CORRELATIONS = "statistics_counts", "statistics_moments", "statistics_correlations"
-_SCALE = 1000.0  # moments are told in thousandths of the column's range
-_RUN = 3  # any run of rounded counts is off by less than so many times what counts are multiples of
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One hospital's answer. `counts` has a row a variable, the last cell for missing values; a cell below 0 is
-    withheld: -n because it holds fewer than n, -1 to cover such a one. See the gate's `withholding`."""
-
-    patients: int
-    counts: NDArray[np.int64] = field(repr=False)
-    moments: NDArray[np.float64] = field(repr=False)
-    correlations: NDArray[np.float64] = field(repr=False)
-
-    @property
-    def step(self) -> int:
-        """What all counts are multiples of: a hospital that rounds them tells so by this alone. 1 where none does."""
-        return max(1, math.gcd(*self.counts[self.counts > 0].tolist()))
-
-    def missing(self, row: int) -> int:
-        """How many have no value; below 0 where it is withheld."""
-        return int(self.counts[row, -1])
-
-    def present(self, row: int) -> int:
-        """How many have a value; all patients where the number of the others is withheld."""
-        return self.patients - max(0, self.missing(row))
-
-    def cells(self, row: int, variable: Variable) -> Cells:
-        counts = self.counts[row, : variable.cells].astype(np.float64)
-        hidden = counts < 0
-        told = float(counts[~hidden].sum()) + max(0, self.missing(row))
-        slack = float(_RUN * self.step) if self.step > 1 else 0.0
-        more = max(0.0, self.patients - told + slack) if hidden.any() else 0.0
-        return Cells(np.where(hidden, 0.0, counts), hidden, more, slack)
-
-    def moments_of(self, row: int, variable: Variable) -> Moments | None:
-        """None where they are not told."""
-        if variable.values:
-            categories = any(isinstance(value, str) for value in variable.values)
-            return None if categories else moments_of(self.cells(row, variable), variable.edges[:, 0])
-        mean, deviation = self.moments[row].tolist()
-        if deviation < 0:
-            return None
-        width = (variable.high - variable.low) / _SCALE
-        return Moments(self.present(row), variable.low + mean * width, deviation * width)
+_MOMENTS, _CORRELATIONS = "statistics_moments", "statistics_correlations"
 
 
 @dataclass(frozen=True)
@@ -82,7 +41,8 @@ class Statistics:
 
     Means, deviations and correlations are exact up to the decimals of the hospitals' policies where they count in bins
     and no value is missing; otherwise they are off by as much as the counts are by the hospitals' rounding. Overall
-    figures are of those hospitals that tell theirs.
+    figures are of those hospitals that tell theirs. Of hospitals that show their sum alone there is "overall" and no
+    other; see docs/statistics.md.
     """
 
     variables: tuple[Variable, ...] = field(repr=False)
@@ -128,8 +88,7 @@ class Statistics:
         """Share of patients without a value, one row a variable; empty where it is withheld."""
         shares = {}
         for name, seen in self.hospitals.items():
-            found = seen.counts[:, -1] / seen.patients
-            shares[name] = np.where(found < 0, np.nan, np.minimum(found, 1))
+            shares[name] = seen.without()
         table = pd.DataFrame(shares, index=[variable.name for variable in self.variables])
         weights = np.array([seen.patients for seen in self.hospitals.values()])
         return table.assign(**{OVERALL: table.to_numpy() @ weights / weights.sum()})
@@ -151,14 +110,8 @@ class Statistics:
 
     def _pairs(self, chosen: Sequence[Seen], i: int, j: int) -> list[Pair]:
         (one, first), (other, second) = (self._find(self.correlated[at]) for at in (i, j))
-        found = []
-        for seen in chosen:
-            left, right = seen.moments_of(one, first), seen.moments_of(other, second)
-            if left and right and (told := float(seen.correlations[i, j])) >= -1:
-                both = seen.patients  # columns that are correlated are never missing
-                one_, other_ = (Moments(both, part.mean, part.deviation) for part in (left, right))
-                found.append(Pair(one_, other_, told))
-        return found
+        found = [seen.pair((i, j), (one, other), (first, second)) for seen in chosen]
+        return [pair for pair in found if pair]
 
     def _moments(self, column: str) -> dict[str, Moments | None]:
         row, variable = self._find(column)
@@ -184,17 +137,20 @@ def statistics(submission: ApprovedStudy, deadline: float = 600) -> Statistics |
     manifest = submission.manifest
     if manifest.statistics is not None and not isinstance(manifest.statistics, Marginals):
         return private_counts(submission, manifest.statistics, deadline)
-    if manifest.asked is not None or not {_COUNTS, _MOMENTS, _CORRELATIONS} <= manifest.outputs.evaluate_arrays.keys():
+    asked = {COUNTS, SUMS, PRODUCTS} if manifest.secure_aggregation else {COUNTS, _MOMENTS, _CORRELATIONS}
+    if manifest.asked is not None or not asked <= manifest.outputs.evaluate_arrays.keys():
         raise InvalidInput("This study is not one of statistics.", "Run it with Rounds.")
     variables, correlated = variables_of(manifest.config)
     answers = ask_once(submission, deadline)
-    seen = {submission.label(hospital): seen_of(*answer) for hospital, answer in answers.items()}
+    if SUM in answers:
+        return Statistics(variables, correlated, {OVERALL: added_of(answers[SUM])})
+    seen = {submission.label(hospital): seen_of(one.examples, one.arrays) for hospital, one in answers.items()}
     return Statistics(variables, correlated, seen)
 
 
 def seen_of(examples: int, arrays: Mapping[str, NDArray[np.generic]]) -> Seen:
     """Where a hospital's policy does not tell how many patients count, which then is 1, its fullest row does."""
-    counts = np.asarray(arrays[_COUNTS], np.int64)
+    counts = np.asarray(arrays[COUNTS], np.int64)
     patients = examples if examples > 1 else max(1, int(np.where(counts > 0, counts, 0).sum(axis=1).max()))
     moments, correlations = (np.asarray(arrays[name], np.float64) for name in (_MOMENTS, _CORRELATIONS))
     return Seen(patients, counts, moments, correlations)

@@ -34,6 +34,7 @@ from researcher.private_statistics import PrivateStatistics
 from researcher.private_study import PrivateStudy, unusable
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
+from researcher.secagg.summed import arrays_of
 from researcher.study import Study
 from researcher.submission import Submission, as_first_rehearsed, patient
 from researcher.witness import Witness
@@ -301,11 +302,12 @@ class Federation(Shown):
 
     def _secured(self, manifest: Manifest, study: AnyStudy, datasets: list[Dataset]) -> Manifest:
         """Names the hospitals that add up their results, where the study asks for that."""
-        asked = study.secure_aggregation if isinstance(study, Study) else False
+        asked = study.secure_aggregation
         if asked is False:
             return manifest
         hospitals = {d.hospital: self.peers.require(d.hospital).fingerprint for d in datasets}
-        terms = {"hospitals": hospitals, **(asked if isinstance(asked, Mapping) else {})}
+        named = arrays_of(manifest.outputs) if isinstance(study, Study) else {}
+        terms = {"hospitals": hospitals, **named, **(asked if isinstance(asked, Mapping) else {})}
         try:
             return Manifest.model_validate({**manifest.model_dump(mode="json"), "secure_aggregation": terms})
         except ValidationError as error:

@@ -31,6 +31,8 @@ def record_of(
         "evaluate": None,
         "histogram": None,
     }
+    if answer and answer.hospitals > 1:
+        record["summed"] = answer.hospitals
     if answer and answer.usable and answer.reply:
         record["fit"] = answer.reply.fit.model_dump() if answer.reply.fit else None
         record["evaluate"] = answer.reply.evaluate.model_dump() if answer.reply.evaluate else None
@@ -81,6 +83,12 @@ class History:
             r["hospital"]: r["histogram"] for r in self._records if r["evaluated_round"] == last and r["histogram"]
         }
         return [np.asarray(histogram, np.int64) for histogram in newest.values()]
+
+    def summed(self) -> int:
+        """How many hospitals are added up in each score histogram of the newest evaluated state."""
+        last = max(self._evaluated_rounds(), default=None)
+        found = [r.get("summed", 1) for r in self._records if r["evaluated_round"] == last and r["histogram"]]
+        return int(found[-1]) if found else 1
 
     def score_histograms(self, number: int | None = None) -> dict[str, NDArray[np.int64]]:
         """By hospital: its score histogram of the state after `number` rounds (the newest evaluated one, when left

@@ -19,7 +19,7 @@ from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.limits import ROUND_BYTES
 from policies.errors import InvalidInput
 
-_STATE = "state.safetensors"
+_STATE, _SUM = "state.safetensors", "sum.safetensors"
 # FedAdam remembers two float64 for each number of the model, which may be a float16
 MOST_BYTES = 9 * ROUND_BYTES
 _MEMORY = "strategy:"  # before the names of a strategy's arrays, which lie in one file with the model's
@@ -103,6 +103,17 @@ class Journal:
     def crossed(self) -> list[dict[str, Any]]:
         """What `cross` has recorded, in order."""
         return [record for path in sorted(self.folder.glob("cross-*.json")) for record in json.loads(path.read_bytes())]
+
+    def keep_sum(self, header: dict[str, Any], arrays: Arrays) -> None:
+        """Keeps the one sum that a study of statistics asks for: it cannot be had again."""
+        write_atomically(self.folder / _SUM, pack(header, arrays))
+
+    def kept_sum(self) -> tuple[dict[str, Any], Arrays] | None:
+        """What `keep_sum` has kept. Raises InvalidInput where it is damaged."""
+        try:
+            return unpack((self.folder / _SUM).read_bytes(), MOST_BYTES)
+        except FileNotFoundError:
+            return None
 
     @contextmanager
     def alone(self) -> Iterator[None]:

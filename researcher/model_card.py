@@ -222,7 +222,7 @@ def _gap(row: Mapping[str, Any], metrics: Sequence[str]) -> str:
 def _privacy(result: Result, delta: float) -> Iterator[str]:
     m = result.manifest
     if m.asked is not None:
-        spent = epsilon(m.asked.plan(m.rounds), delta)
+        spent = epsilon(m.plan(m.rounds), delta)
         noise = f", noise multiplier {m.asked.noise_multiplier:g}" if isinstance(m.asked, Training) else ""
         yield (
             f"Differentially private at each hospital, for each patient there: epsilon {spent:.3g} at delta {delta:g} "

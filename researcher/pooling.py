@@ -40,8 +40,8 @@ class Pair:
 class Cells:
     """How many patients each cell of a number's values holds, as far as it is told.
 
-    hidden: which cells are withheld. more: the most patients that these may hold together. slack: by how much any run
-    of cells may be off, by rounding.
+    hidden: which cells are withheld, in part or as a whole. more: the most patients that these may hold besides, all
+    together. slack: by how much any run of cells may be off, by rounding.
     """
 
     counts: Floats
@@ -98,7 +98,7 @@ def quantile(parts: Sequence[Cells], edges: Floats, q: float) -> tuple[float, fl
 
     edges: of shape (cells, 2), see `Variable.edges`.
     """
-    seen = sum((np.where(part.hidden, 0.0, part.counts) for part in parts), np.zeros(len(edges)))
+    seen = sum((part.counts for part in parts), np.zeros(len(edges)))
     likely = sum((_likely(part) for part in parts), np.zeros(len(edges)))
     if likely.sum() <= 0:
         return (float("nan"),) * 3
@@ -112,7 +112,7 @@ def quantile(parts: Sequence[Cells], edges: Floats, q: float) -> tuple[float, fl
 
 def _likely(part: Cells) -> Floats:
     """What is withheld, spread evenly."""
-    return np.where(part.hidden, part.more / max(1, int(part.hidden.sum())), part.counts)
+    return part.counts + np.where(part.hidden, part.more / max(1, int(part.hidden.sum())), 0.0)
 
 
 def _first(reached: NDArray[np.bool_]) -> int:

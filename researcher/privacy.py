@@ -12,7 +12,7 @@ from pathlib import Path
 from policies.privacy.accounting import epsilon
 from policies.privacy.cache import NumberCache
 from policies.privacy.calibration import noise_for as _noise_for
-from policies.privacy.events import Gaussian, Laplace, SampledGaussian, gate_noise
+from policies.privacy.events import Gaussian, Laplace, SampledGaussian, SharedGaussian, gate_noise
 from policies.privacy.plan import Plan
 from policies.privacy.presets import PRESETS, delta_for
 from policies.privacy.what_if import WhatIf
@@ -24,6 +24,7 @@ __all__ = [
     "Laplace",
     "Plan",
     "SampledGaussian",
+    "SharedGaussian",
     "WhatIf",
     "delta_for",
     "epsilon",

@@ -17,6 +17,7 @@ from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.metrics import auc_from_histogram
 from researcher.result import Result
+from researcher.secagg.summed import added_noise
 
 _DRAWS = 500
 _WHOLE = 100  # from here on an estimate is of a count, and shows no decimals
@@ -73,6 +74,7 @@ class PrivateScores(Shown):
             raise InvalidInput("This study has no private evaluation.")
         evaluation = training.evaluation
         noise = evaluation.noise_multiplier * evaluation.encounters
+        noise *= added_noise(result.manifest, result.history.summed()) ** 0.5
         return cls(result.history.histograms(), evaluation.edges, noise)
 
     def auc(self) -> Estimate:

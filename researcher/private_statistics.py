@@ -28,12 +28,13 @@ from datasites.wire.shown import Shown
 from datasites.wire.statistics import STATISTICS, Statistics, statistic_of
 from policies.errors import InvalidInput
 from policies.privacy.accounting import epsilon as epsilon_of
-from policies.privacy.events import Gaussian
 from policies.privacy.plan import Plan
 from researcher import privacy
 from researcher.asking import ask_once
 from researcher.participation import ApprovedStudy
-from researcher.private_study import Cost, unusable
+from researcher.private_study import Cost, counts_event, unusable
+from researcher.secagg.exchange import SUM
+from researcher.secagg.summed import LABEL, added_noise
 
 _BAND = 1.96
 _CLEAR = 5.0  # a count below so many standard deviations of its noise gives no mean
@@ -47,6 +48,7 @@ class PrivateStatistics(Shown):
     encounters: the most of one patient that count, drawn at random. With 1, counts are of patients; with more they
     are of encounters, and the noise is so many times as wide.
     epsilon: of all of it together, at `delta`; or `noise_multiplier`. More columns mean more noise for each.
+    secure_aggregation: hospitals show only the sum; with {"honest": H} they share its noise. See PrivateStudy.
     """
 
     name: str
@@ -59,6 +61,7 @@ class PrivateStatistics(Shown):
     encounters: int = 1
     seconds_per_round: int = 3600
     home: Path | None = None
+    secure_aggregation: bool | Mapping[str, float] = False
 
     def __post_init__(self) -> None:
         if (self.epsilon is None) == (self.noise_multiplier is None):
@@ -86,7 +89,8 @@ class PrivateStatistics(Shown):
     def cost(self) -> Cost:
         """Of all of it together."""
         noise = self._noise()
-        return Cost(epsilon_of([Gaussian(noise)], self.delta), self.delta, noise, steps=0, evaluations=0)
+        counted = counts_event(self.secure_aggregation, noise)
+        return Cost(epsilon_of([counted], self.delta), self.delta, noise, steps=0, evaluations=0)
 
     @property
     def initial(self) -> Arrays:
@@ -141,16 +145,21 @@ class PrivateStatistics(Shown):
     def _noise(self) -> float:
         if self.epsilon is None:
             return float(self.noise_multiplier or 0)
-        return privacy.noise_for(self.epsilon, self.delta, Plan(1, (Gaussian(1.0),)), self.home)
+        alone = Plan(1, (counts_event(self.secure_aggregation, 1.0),))
+        return privacy.noise_for(self.epsilon, self.delta, alone, self.home)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What hospitals answered: each a row of sums (see `Statistics`) with noise. `label` names them."""
+    """What hospitals answered: each a row of sums (see `Statistics`) with noise. `label` names them.
+
+    noises: the variance of a row's noise over that of one hospital's own; 1 where it is not given. Of hospitals that
+    show their sum alone there is one row, "the sum"."""
 
     statistics: Statistics
     rows: Mapping[str, NDArray[np.float64]] = field(repr=False)
     label: Mapping[str, str] = field(default_factory=dict, repr=False)
+    noises: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def table(self) -> pd.DataFrame:
         """One row per hospital (and for all together) and number: value, and the band that holds 95 of 100 times what
@@ -158,14 +167,23 @@ class Counts:
 
         A mean is empty where too few are left to tell it through the noise; a count may be below 0.
         """
-        found = [one for name, row in self.rows.items() for one in self._told(self.label.get(name, name), row, 1)]
+        found = [
+            one
+            for name, row in self.rows.items()
+            for one in self._told(self.label.get(name, name), row, self._noise(name))
+        ]
         if len(self.rows) > 1:
-            found += self._told("all", np.sum(list(self.rows.values()), axis=0), len(self.rows))
+            found += self._told("all", np.sum(list(self.rows.values()), axis=0), sum(map(self._noise, self.rows)))
         return pd.DataFrame(found, columns=["hospital", "column", "what", "value", "low", "high"])
 
     def weights(self) -> dict[str, float]:
         """For `FedAvg`: by hospital's address, how many encounters count there; at least 1. It costs nothing more."""
+        if SUM in self.rows:
+            raise InvalidInput("A sum tells nothing of one hospital.", "Ask without secure_aggregation.")
         return {hospital: max(1.0, float(row[0])) for hospital, row in self.rows.items()}
+
+    def _noise(self, name: str) -> float:
+        return self.noises.get(name, 1.0)
 
     def table_one(self) -> pd.DataFrame:
         """Rows: patients, and each number and category; columns: hospitals, and all together. Values are with noise:
@@ -176,8 +194,8 @@ class Counts:
         wide = table.pivot(index="told", columns="hospital", values="value").reindex(index=order, columns=names)
         return wide.rename(columns={"all": "overall"}).rename_axis(columns=None)
 
-    def _told(self, hospital: str, row: NDArray[np.float64], hospitals: int) -> list[tuple[object, ...]]:
-        deviation = self.statistics.deviation * hospitals**0.5
+    def _told(self, hospital: str, row: NDArray[np.float64], noises: float) -> list[tuple[object, ...]]:
+        deviation = self.statistics.deviation * noises**0.5
         of = "patients" if self.statistics.encounters == 1 else "encounters"
         found: list[tuple[object, ...]] = [(hospital, "", of, *_band(float(row[0]), deviation))]
         at = 1
@@ -217,8 +235,11 @@ def collect(submission: ApprovedStudy, deadline: float = 600) -> Counts:
 
 def private_counts(submission: ApprovedStudy, asked: Statistics, deadline: float) -> Counts:
     """As `collect`, of a study that asks for these."""
-    rows = {hospital: arrays[STATISTICS] for hospital, (_, arrays) in ask_once(submission, deadline).items()}
-    return Counts(asked, rows, {hospital: submission.label(hospital) for hospital in rows})
+    answers = ask_once(submission, deadline)
+    rows = {hospital: one.arrays[STATISTICS] for hospital, one in answers.items()}
+    label = {hospital: LABEL if hospital == SUM else submission.label(hospital) for hospital in rows}
+    noises = {hospital: added_noise(submission.manifest, one.hospitals) for hospital, one in answers.items()}
+    return Counts(asked, rows, label, noises)
 
 
 def _band(value: float, deviation: float) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ from datasites.wire.shown import Shown, paragraph
 from datasites.wire.training import Evaluation, Optimizer, Training
 from policies.errors import InvalidInput
 from policies.privacy.accounting import epsilon as epsilon_of
-from policies.privacy.events import Gaussian, SampledGaussian
+from policies.privacy.events import Gaussian, SampledGaussian, SharedGaussian
 from policies.privacy.plan import Plan
 from policies.privacy.presets import in_percent
 from researcher import privacy
@@ -79,6 +79,9 @@ class PrivateStudy(Shown):
     encounters: the most of one patient in a step. clip: bound of a patient's gradient.
     compression, state_compression: as of a `Study`, but without feedback: the private tier keeps nothing.
     gossip: as of a `Study`; each hospital's ledger is charged as in `Rounds`.
+    secure_aggregation: as of a `Study`: hospitals show only their sum. Each adds the whole noise of its training, and
+    of its evaluations too; with {"honest": H}, hospitals share the noise of evaluations, which then trusts that H of
+    them are honest. A hospital's policy must allow that. See docs/secure-aggregation.md.
     evaluations: how often each hospital tests the model on its test patients, at a price: 1 is enough for the last
     state, rounds + 1 for every one, 0 for none. edges: of the score histogram, public.
     """
@@ -108,6 +111,7 @@ class PrivateStudy(Shown):
     compression: str = ""
     state_compression: str = ""
     gossip: Neighbours | None = None
+    secure_aggregation: bool | Mapping[str, float] = False
     _trainings: dict[str, Training] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -230,18 +234,25 @@ class PrivateStudy(Shown):
         if self.epsilon is None:
             return float(self.noise_multiplier or 0), float(evaluation or 1)
         if evaluation is None:
-            alone = Plan(1, (Gaussian(1.0, max(1, self.evaluations)),))
+            alone = Plan(1, (counts_event(self.secure_aggregation, 1.0, max(1, self.evaluations)),))
             evaluation = privacy.noise_for(_EVALUATION_SHARE * self.epsilon, self.delta, alone, self.home)
         return privacy.noise_for(self.epsilon, self.delta, self._plan(1.0, evaluation), self.home), float(evaluation)
 
     def _plan(self, noise: float, evaluation: float) -> Plan:
-        evaluations = (Gaussian(evaluation, self.evaluations),) if self.evaluations else ()
+        of_each = counts_event(self.secure_aggregation, evaluation, max(1, self.evaluations))
+        evaluations = (of_each,) if self.evaluations else ()
         return Plan(1, (SampledGaussian(noise, self.sampling_rate, self.rounds * self.steps), *evaluations))
 
     def _evaluation(self, dictionary: Dictionary, target: Target, noise: float) -> Evaluation:
         prior = dictionary.columns[target.column].prior
         edges = self.edges or even_edges(0.5 if prior is None else prior)
         return Evaluation(edges=tuple(map(float, edges)), noise_multiplier=noise, times=self.evaluations)
+
+
+def counts_event(secure: bool | Mapping[str, float], noise: float, count: int = 1) -> Gaussian | SharedGaussian:
+    """What so many releases of counts cost, which does not depend on how many hospitals there are."""
+    shared = isinstance(secure, Mapping) and secure.get("honest") is not None
+    return SharedGaussian(noise, 1, 1, count) if shared else Gaussian(noise, count)
 
 
 def even_edges(prior: float, bins: int = _BINS) -> list[float]:

@@ -172,7 +172,7 @@ class Rounds(Shown):
         usable: list[str] = []
         silence = f"No answer within {self._deadline:g} seconds."
         for answer in self._exchange.answers(tickets, self._deadline):
-            answers[answer.hospital] = Answer(answer.hospital, answer.reply, {}, answer.metrics, answer.problem)
+            answers[answer.hospital] = replace(answer, parameters={})
             if answer.usable and answer.reply and answer.reply.fit:
                 update = Update(answer.hospital, answer.parameters, answer.reply.fit.num_examples)
                 aggregation.add(update)

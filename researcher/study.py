@@ -37,7 +37,8 @@ class Study(Shown):
     compression: how models come back from hospitals, for instance "delta+feedback+topk(0.01)+int8+zstd";
     state_compression: how they are sent there, for instance "int8+zstd". See docs/compression.md; empty: as they are.
     secure_aggregation: hospitals show only the sum of their results; or its terms, for instance {"limit": 64,
-    "most_examples": 100_000}. See docs/secure-aggregation.md.
+    "most_examples": 100_000}. Arrays of a test must be counts; {"tables": [...]} names those in which hospitals
+    withhold small cells, {"sums": [...]} arrays that are sums over patients. See docs/secure-aggregation.md.
     gossip: hospitals train without a centre, as `Neighbours` says. See docs/topologies.md.
     """
 
@@ -52,7 +53,7 @@ class Study(Shown):
     repetition: int = 1
     compression: str = ""
     state_compression: str = ""
-    secure_aggregation: bool | Mapping[str, float] = False
+    secure_aggregation: bool | Mapping[str, Any] = False
     gossip: Neighbours | None = None
 
     def _facts(self) -> dict[str, object]:

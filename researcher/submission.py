@@ -140,8 +140,8 @@ class Submission:
 
     def sweep(self) -> int:
         """Removes what this study's rounds left in the hospitals' boxes, when it was cut off and is not to go on: its
-        messages, and parts of those that were never sent whole. Returns how many objects. Raises Refused while rounds
-        of it are running."""
+        messages, and parts of those that were never sent whole. Returns how many objects. Raises InvalidInput while
+        rounds of it are running."""
         store, removed = self.federation.store, 0
         with self.journal.alone():
             for hospital in self.federation.emails:

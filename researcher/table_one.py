@@ -11,12 +11,12 @@ import pandas as pd
 from researcher.pooling import Moments, pooled
 
 if TYPE_CHECKING:
-    from researcher.federated_statistics import Seen, Statistics
+    from researcher.federated_statistics import Statistics
+    from researcher.seen import Seen
     from researcher.variables import Variable
 
 WITHHELD = "withheld"
 _OVERALL = "overall"
-_COVER = -1  # see the gate's `withholding`
 Row = tuple[str, str, dict[str, str]]  # variable, what is told of it, text by hospital
 
 
@@ -59,27 +59,26 @@ def _counts(found: Statistics, row: int, variable: Variable) -> Iterator[Row]:
 
 def _shares(hospitals: Mapping[str, Seen], row: int, cell: int, of_all: bool = False) -> dict[str, str]:
     """A count by hospital, with its share of those that have a value (or of all), and the sum."""
-    counts = {name: int(seen.counts[row, cell]) for name, seen in hospitals.items()}
+    bounds = {name: seen.bounds(row, cell) for name, seen in hospitals.items()}
     totals = {name: seen.patients if of_all else seen.present(row) for name, seen in hospitals.items()}
-    cells = {name: _share(count, totals[name]) for name, count in counts.items()}
-    if all(count >= 0 for count in counts.values()):
-        return {**cells, _OVERALL: _share(sum(counts.values()), sum(totals.values()))}
-    return {**cells, _OVERALL: _between(list(counts.values()))}
+    cells = {name: _share(*bounds[name], totals[name]) for name in hospitals}
+    return {**cells, _OVERALL: _between(list(bounds.values()), sum(totals.values()))}
 
 
-def _share(count: int, total: int) -> str:
-    if count < 0:
-        return WITHHELD if count == _COVER else f"<{-count}"
-    return f"{count:,} ({100 * min(1.0, count / total):.1f})" if total else f"{count:,}"
-
-
-def _between(counts: list[int]) -> str:
-    """What a sum lies between where some of its parts are withheld."""
-    least = sum(count if count >= 0 else 1 for count in counts if count != _COVER)
-    if _COVER in counts:
+def _share(least: int, most: int | None, total: int) -> str:
+    if most is None:
         return f"at least {least:,}" if least else WITHHELD
-    most = sum(count if count >= 0 else -count - 1 for count in counts)
-    return f"{least:,} to {most:,}"
+    if least < most:
+        return f"<{most + 1}"
+    return f"{least:,} ({100 * min(1.0, least / total):.1f})" if total else f"{least:,}"
+
+
+def _between(bounds: list[tuple[int, int | None]], total: int) -> str:
+    """A sum, or what it lies between where some of its parts are withheld."""
+    least, most = sum(low for low, _ in bounds), [high for _, high in bounds if high is not None]
+    if len(most) < len(bounds):
+        return _share(least, None, total)
+    return f"{least:,} to {sum(most):,}" if least < sum(most) else _share(least, least, total)
 
 
 def _mean(one: Moments | None, variable: Variable) -> str:

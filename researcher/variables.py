@@ -66,6 +66,7 @@ def statistics_config(
     bins: int = 20,
     least: int = 20,
     everyone: str = "first",
+    secure_aggregation: bool = False,
 ) -> dict[str, Any]:
     """The configuration of the ready study of statistics (notebooks/readmission/statistics), for `Study(config=...)`.
 
@@ -73,6 +74,9 @@ def statistics_config(
     counted value by value. least: the fewest patients behind a mean or a correlation; hospitals' policies have it as
     `min_cohort`. everyone: "first" counts each patient once, with the first row in the hospital's table; "rows", every
     row. Correlations are of numbers and booleans that the dictionary says are never missing. Raises InvalidInput.
+
+    secure_aggregation: for a study whose hospitals show only their sum. Correlations are then of numbers counted in
+    bins: an exact sum of a boolean would give a withheld count away.
     """
     if not 2 <= bins <= _MOST_VALUES or least < 1 or everyone not in ("first", "rows"):
         raise InvalidInput(f"Give 2 to {_MOST_VALUES} bins, a least of 1 or more, and everyone as 'first' or 'rows'.")
@@ -80,11 +84,15 @@ def statistics_config(
     if unknown := [name for name in names if name not in dictionary.columns]:
         raise InvalidInput(f"The table has no column {', '.join(unknown)}.", "See the dataset's dictionary.")
     chosen = [dictionary.columns[name] for name in names]
+    entries = [variable_of(column, bins).entry() for column in chosen]
+    present = [column.name for column in chosen if column.type != "category" and not column.missing]
+    binned = {entry["name"] for entry in entries if "bins" in entry}
     return {
-        "columns": [variable_of(column, bins).entry() for column in chosen],
-        "correlate": [column.name for column in chosen if column.type != "category" and not column.missing],
+        "columns": entries,
+        "correlate": [name for name in present if name in binned or not secure_aggregation],
         "least": least,
         "everyone": everyone,
+        **({"only_sums": True} if secure_aggregation else {}),
     }
 
 

@@ -25,8 +25,16 @@ Work = Callable[[], tuple[Outcome | None, Outcome | None]]  # training's and the
 
 
 class SecureSums:
-    def __init__(self, identity: Identity, manifest: Manifest, terms: SecureAggregation, admission: Admission) -> None:
-        self._identity, self._manifest, self._terms = identity, manifest, terms
+    def __init__(
+        self,
+        identity: Identity,
+        manifest: Manifest,
+        terms: SecureAggregation,
+        admission: Admission,
+        rounding: Callable[[], int],
+    ) -> None:
+        """rounding: what the policy in force rounds counts to multiples of."""
+        self._identity, self._manifest, self._terms, self._rounding = identity, manifest, terms, rounding
         self._admission = admission
         self._now: Participant | None = None
 
@@ -68,9 +76,15 @@ class SecureSums:
         at.receive(as_bytes(request.sealed))
         fitted, evaluated = work()
         trained = Part(fitted.num_examples, fitted.metrics, fitted.parameters) if fitted else None
-        tested = Part(evaluated.num_examples, evaluated.metrics, evaluated.arrays) if evaluated else None
+        # in the private tier only what has noise is told: how many were tested, by the sum of their counts
+        private = self._manifest.tier == "private"
+        tested = None
+        if evaluated:
+            tested = Part(1 if private else evaluated.num_examples, evaluated.metrics, evaluated.arrays)
         try:
-            numbers = written(self._manifest.outputs, self._terms, sent, trained, tested)
+            numbers = written(
+                self._manifest.outputs, self._terms, sent, trained, tested, noisy=private, rounding=self._rounding()
+            )
         except InvalidInput as problem:
             log.warning("study %s message %d: %s", request.study[:12], request.number, problem)
             raise RoundRefused(Reason.CONTRACT) from None

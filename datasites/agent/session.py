@@ -67,7 +67,7 @@ class StudySession(threading.Thread):
         spending = Spending(bench.home, state.ledger, bench.manifest)
         self._kept = Kept(bench.folder, state, bench.manifest)
         terms = bench.manifest.secure_aggregation
-        sums = SecureSums(identity, bench.manifest, terms, self.admission) if terms else None
+        sums = SecureSums(identity, bench.manifest, terms, self.admission, bench.rounding) if terms else None
         self._runner = RoundRunner(
             bench, self.admission, spending, self._kept, identity.email, state.audit, self._ending.is_set, sums
         )

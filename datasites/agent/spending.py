@@ -66,7 +66,6 @@ class Spending:
 def _priced(manifest: Manifest, noise: float | None, request: RoundRequest) -> tuple[Events, Events]:
     """The events of the whole study, and of one round."""
     if manifest.asked is not None:
-        events = manifest.asked.events(request.fit, request.evaluate)
-        return manifest.asked.plan(manifest.rounds), events
+        return manifest.plan(manifest.rounds), manifest.events(request.fit, request.evaluate)
     plan = Plan.gate_noise(manifest.rounds, noise or 0.0)
     return plan.events, plan.per_round

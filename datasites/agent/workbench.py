@@ -99,6 +99,10 @@ class Workbench:
         # gate noise moves a model as far as it moves it; the distance was bounded before
         return compressed(came, sent, kept, terms.contract, terms.clip if noise is None else None)
 
+    def rounding(self) -> int:
+        """What the policy in force rounds counts to multiples of. Raises WardroundError for a damaged one."""
+        return PolicyBook(self.home).get(self.manifest.dataset).release.min_cell
+
     def stop_if_idle(self) -> None:
         if self._worker and time.monotonic() - self._used_at > self._idle_seconds:
             self.stop()
@@ -161,10 +165,10 @@ class Workbench:
     def _code(self) -> Path:
         """The folder to run: the study's approved code, or the approved request to the hospital's own program."""
         vault = Vault(self.home.approved)
-        asked = vault.manifest(self.manifest.digest).asked
-        if asked is None:
+        work = vault.manifest(self.manifest.digest).work
+        if work is None:
             return vault.code(self.manifest.digest)
-        folder, document = private_folder(self.folder / "training"), asked.model_dump_json().encode()
+        folder, document = private_folder(self.folder / "training"), work.model_dump_json().encode()
         if not (file := folder / TRAINING_FILE).exists() or file.read_bytes() != document:
             write_atomically(file, document)
         return folder

@@ -53,8 +53,9 @@ def request_of(
         pseudonyms=manifest.tier == "reviewed",  # whose table view always has the pseudonym column
         patients=patients,
         rounds_asked=manifest.rounds,
-        events=manifest.asked.plan(manifest.rounds) if manifest.asked else (),
+        events=manifest.plan(manifest.rounds),
         protections=frozenset(protections),
+        summed=manifest.secure_aggregation.tables if manifest.secure_aggregation else None,
         neighbours=tuple(sorted(manifest.gossip.hospitals)) if manifest.gossip else (),
         approved_digests=frozenset(approved_digests),
     )

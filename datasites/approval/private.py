@@ -10,8 +10,10 @@ from datasites.wire.preparation import CategoryInput, NumberInput, Preparation
 from datasites.wire.statistics import Statistics
 from datasites.wire.training import Evaluation, Training
 from policies.privacy.accounting import epsilon
+from policies.privacy.events import LEAST_NOISE, Event, Gaussian, SharedGaussian
 from policies.privacy.plan import Plan
 from policies.privacy.presets import in_percent
+from policies.privacy.sharing import Sharing
 
 
 def what(manifest: Manifest) -> str:
@@ -37,16 +39,38 @@ def what(manifest: Manifest) -> str:
     )
 
 
-def guarantee(asked: Training | Statistics | Marginals, rounds: int, delta: float | None) -> str:
+def guarantee(manifest: Manifest, delta: float | None) -> str:
     """What all of it costs in privacy. delta: of the table's policy, None where it has no budget."""
     if delta is None:
         return "The table's policy has no privacy budget, so nothing of this can be paid for."
-    spent = epsilon(asked.plan(rounds), delta)
-    return (
+    spent = epsilon(manifest.plan(manifest.rounds), delta)
+    told = (
         f"All of it together costs epsilon {spent:.3g} at delta {delta:g} for each patient: somebody who knows every "
         f"other patient, and thinks it even odds that one more is in the table, can be at most {in_percent(spent)} "
         f"sure after seeing everything that was released."
     )
+    return told if manifest.sharing is None else f"{told} {_trust(manifest, manifest.sharing, delta)}"
+
+
+def _trust(manifest: Manifest, sharing: Sharing, delta: float) -> str:
+    """What that number rests on, and what is left of it otherwise."""
+    alone = epsilon([_alone(event, sharing) for event in manifest.plan(manifest.rounds)], delta)
+    others = sharing.hospitals - sharing.honest
+    bad = f"no more than {others} of them help" if others else "none of them helps"
+    return (
+        f"This promise rests on other hospitals: each adds only its share of the noise to the counts, which is enough "
+        f"in their sum as long as {bad} the researcher (at least {sharing.honest} honest of {sharing.hospitals}). "
+        f"If all others did, this hospital's share alone would leave an epsilon of {alone:.3g}. Approve it only if you "
+        f"know these hospitals, and have compared their fingerprints."
+    )
+
+
+def _alone(event: Event, sharing: Sharing) -> Event:
+    """What it is to somebody who knows all other hospitals' noise."""
+    if not isinstance(event, SharedGaussian):
+        return event
+    own = max(LEAST_NOISE, event.noise_multiplier / math.sqrt(sharing.shares))
+    return Gaussian(own, event.count, event.unit)
 
 
 def covered(clip: float, noise: float, rounds: int, delta: float) -> str:
@@ -65,10 +89,17 @@ def covered(clip: float, noise: float, rounds: int, delta: float) -> str:
 def facts(manifest: Manifest) -> dict[str, str]:
     """What is asked of the hospital's own program, by name; every number that scales the noise is among them."""
     if manifest.training is not None:
-        return _trained(manifest, manifest.training)
-    if isinstance(manifest.statistics, Marginals):
-        return _tabulated(manifest.statistics)
-    return _counted(manifest.statistics) if manifest.statistics is not None else {}
+        told = _trained(manifest, manifest.training)
+    elif isinstance(manifest.statistics, Marginals):
+        told = _tabulated(manifest.statistics)
+    else:
+        told = _counted(manifest.statistics) if manifest.statistics is not None else {}
+    if sharing := manifest.sharing:
+        told["whose noise"] = (
+            f"that of counts is shared: of the sum over at least {sharing.least} hospitals, of which each adds one "
+            f"part in {sharing.shares} of the variance"
+        )
+    return told
 
 
 def _tabulated(asked: Marginals) -> dict[str, str]:

@@ -107,7 +107,7 @@ def _risks(record: Record, statements: Statements) -> Iterator[Block]:
     m, budget = record.manifest, record.budget
     if m is not None:
         delta = budget.limits.delta if budget and budget.limits else None
-        yield Paragraph(private.guarantee(m.asked, m.rounds, delta) if m.asked else _reviewed(record))
+        yield Paragraph(private.guarantee(m, delta) if m.asked else _reviewed(record))
     rows = [
         ("A model or number tells whether a patient took part", "membership inference"),
         ("Values of a patient are rebuilt from what left", "reconstruction"),

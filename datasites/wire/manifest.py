@@ -25,8 +25,11 @@ from datasites.wire.shown import facts, heading
 from datasites.wire.statistics import STATISTICS, Statistics
 from datasites.wire.training import HISTOGRAM, Training
 from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
+from datasites.wire.work import Work
 from policies.errors import InvalidInput
-from policies.privacy.events import MOST_STEPS
+from policies.privacy.events import MOST_STEPS, Event, Gaussian, SharedGaussian
+from policies.privacy.plan import grouped
+from policies.privacy.sharing import Sharing
 
 CONTEXT = "study-manifest"
 ENTRY = "study.py"
@@ -290,11 +293,34 @@ class Manifest(Frozen):
             return self
         if self.outputs.compression:
             raise ValueError("numbers of a secure sum are masked and cannot be compressed: leave out compression")
-        if self.statistics is not None:
-            raise ValueError("a secure sum is of models and score histograms, not of private statistics")
-        floats = [name for name, spec in self.outputs.evaluate_arrays.items() if spec.dtype.startswith("float")]
-        if floats:
-            raise ValueError(f"arrays of a test must be counts to be added up: {', '.join(floats)}")
+        if isinstance(self.statistics, Marginals):
+            raise ValueError(
+                "a secure sum is of models, score histograms and counts by column, not of pairs of columns"
+            )
+        terms, arrays = self.secure_aggregation, self.outputs.evaluate_arrays
+        floats = {name for name, spec in arrays.items() if spec.dtype.startswith("float")}
+        if self.tier == "private":
+            if terms.tables or terms.sums:
+                raise ValueError("the hospital's own program knows what it adds up: leave out tables and sums")
+        elif unknown := sorted(floats.symmetric_difference(terms.sums)):
+            raise ValueError(f"arrays of a test must be counts or sums to be added up: {', '.join(unknown)}")
+        if wrong := [name for name in terms.tables if name not in arrays or name in floats]:
+            raise ValueError(f"there is no table of counts {', '.join(wrong)}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Self:
+        if self.sharing is None:
+            return self
+        shared = [event for event in self.plan(self.rounds) if isinstance(event, SharedGaussian)]
+        if not shared:
+            raise ValueError("there is no noise of counts to be shared: leave out honest")
+        asked = self.statistics or (self.training and self.training.evaluation)
+        try:
+            if asked and not isinstance(asked, Marginals):
+                self.sharing.deviation(asked.noise_multiplier, asked.sensitivity / asked.grid, asked.width)
+        except InvalidInput as problem:
+            raise ValueError(str(problem)) from None
         return self
 
     @model_validator(mode="after")
@@ -310,11 +336,39 @@ class Manifest(Frozen):
         return self
 
     @property
+    def sharing(self) -> Sharing | None:
+        """How hospitals share the noise of counts; None where each adds all of it."""
+        return self.secure_aggregation.sharing if self.secure_aggregation else None
+
+    @property
+    def work(self) -> Work | None:
+        """Of the hospital's own program; None where the study brings code of its own."""
+        return Work(asked=self.asked, sharing=self.sharing) if self.asked else None
+
+    def events(self, fit: bool, evaluate: bool) -> tuple[Event, ...]:
+        """What a message to the hospital's own program releases; nothing where the study brings code of its own."""
+        return self._charged(self.asked.events(fit, evaluate)) if self.asked else ()
+
+    def plan(self, rounds: int) -> tuple[Event, ...]:
+        """What the hospital's own program releases in so many rounds. Raises InvalidInput for too many."""
+        return self._charged(self.asked.plan(rounds)) if self.asked else ()
+
+    def _charged(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Steps of training have all their noise from this hospital; counts may share it."""
+        sharing = self.sharing
+        if sharing is None:
+            return events
+        return grouped(sharing.event(one) if isinstance(one, Gaussian) else one for one in events)
+
+    @property
     def max_bytes(self) -> int:
         """Worst-case payload of one round: to the researcher and, without a centre, to each neighbour."""
         if self.gossip:
             return self.outputs.max_bytes + self.gossip.greatest_degree * self.outputs.parameter_bytes
-        return 8 * self.outputs.numbers if self.secure_aggregation else self.outputs.max_bytes
+        if self.secure_aggregation is None:
+            return self.outputs.max_bytes
+        withheld = [self.outputs.evaluate_arrays[name] for name in self.secure_aggregation.tables]
+        return 8 * (self.outputs.numbers + sum(math.prod(spec.shape) + 1 for spec in withheld))
 
     @property
     def asked(self) -> Training | Statistics | Marginals | None:

@@ -18,6 +18,7 @@ from policies.errors import InvalidInput
 from policies.privacy.events import Event, Gaussian
 from policies.request import STATISTICS
 
+_FINENESS = 20  # steps to a sensitivity, as a power of two
 __all__ = ["STATISTICS", "Statistics", "statistic_of"]
 
 
@@ -62,6 +63,11 @@ class Statistics(Frozen):
         A number that is there adds (x, 0) with |x| <= 1, one that is missing (0, 1); a category adds a single 1.
         """
         return self.encounters * math.sqrt(1 + len(self.inputs))
+
+    @property
+    def grid(self) -> float:
+        """What sums are counted in, where noise is shared: steps of which a secure sum loses none."""
+        return math.ldexp(1.0, math.floor(math.log2(self.sensitivity)) - _FINENESS)
 
     @property
     def deviation(self) -> float:

@@ -62,6 +62,21 @@ class Evaluation(Frozen):
         return len(self.edges) + 1
 
     @property
+    def width(self) -> int:
+        """How many counts leave."""
+        return 2 * self.bins
+
+    @property
+    def sensitivity(self) -> float:
+        """The most that one patient moves the counts, in L2."""
+        return float(self.encounters)
+
+    @property
+    def grid(self) -> float:
+        """What is counted in, where noise is shared."""
+        return 1.0
+
+    @property
     def event(self) -> Event:
         """What one evaluation is in the ledger."""
         return Gaussian(self.noise_multiplier)

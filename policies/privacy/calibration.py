@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from policies.errors import InvalidInput
-from policies.privacy.accounting import composed, dp_event, epsilon, interval
+from policies.privacy.accounting import accountant_for, composed, dp_event, epsilon, interval
 from policies.privacy.cache import NumberCache
 from policies.privacy.events import LEAST_NOISE, MOST_NOISE, Event, SampledGaussian, to_json
 from policies.privacy.plan import Plan
@@ -56,7 +56,6 @@ def _enough(plan: Plan, noise: float, target: float, delta: float) -> bool:
 
 def _search(target: float, delta: float, plan: Plan) -> float:
     from dp_accounting import ComposedDpEvent, mechanism_calibration
-    from dp_accounting.pld import PLDAccountant
 
     high = _admitted(target, delta, plan)
     fine = interval(with_noise(plan, high).events, delta)
@@ -67,7 +66,7 @@ def _search(target: float, delta: float, plan: Plan) -> float:
             return low
         low, high = max(low / 2, LEAST_NOISE), low
     noise: float = mechanism_calibration.calibrate_dp_mechanism(
-        lambda: PLDAccountant(value_discretization_interval=step),  # coarse, which only errs towards more noise
+        lambda: accountant_for(plan.events, step),  # coarse, which only errs towards more noise
         lambda noise: ComposedDpEvent([dp_event(event) for event in with_noise(plan, noise).events]),
         target,
         delta,

@@ -75,9 +75,42 @@ class Laplace:
         _check(self.noise_multiplier, self.count, self.unit)
 
 
-Event = SampledGaussian | Gaussian | Laplace
+@dataclass(frozen=True)
+class SharedGaussian:
+    """`count` sums over the patients of several hospitals, of which nobody sees more than the sum, each with noise that
+    the hospitals add together: as much as is said here if at least `honest` of the `hospitals` add theirs and tell
+    nobody of it (see `sharing`). It is accounted for as zero-concentrated differential privacy of rho
+    1 / (2 noise_multiplier^2): that is what is known of sums of discrete Gaussians.
+    """
+
+    kind: ClassVar[str] = "shared_gaussian"
+    noise_multiplier: float
+    honest: int
+    hospitals: int
+    count: int = 1
+    unit: Unit = "patient"
+
+    def __post_init__(self) -> None:
+        _check(self.noise_multiplier, self.count, self.unit)
+        numbers = (self.honest, self.hospitals)
+        if any(type(one) is not int for one in numbers) or not 1 <= self.honest <= self.hospitals:
+            raise InvalidInput(f"{self.honest!r} of {self.hospitals!r} hospitals cannot be the honest ones.")
+
+    @property
+    def trust(self) -> str:
+        """What the claim rests on, in words."""
+        return f"distributed: at least {self.honest} honest of {self.hospitals}"
+
+
+Event = SampledGaussian | Gaussian | Laplace | SharedGaussian
+_WORDS = {
+    "sampled_gaussian": "training steps",
+    "gaussian": "Gaussian releases",
+    "laplace": "Laplace releases",
+    "shared_gaussian": "sums over hospitals with shared noise",
+}
 _REAL = ("noise_multiplier", "sampling_rate")  # 1 and 1.0 are one number, and are written alike
-_TYPES: dict[str, type[Event]] = {one.kind: one for one in (SampledGaussian, Gaussian, Laplace)}
+_TYPES: dict[str, type[Event]] = {one.kind: one for one in (SampledGaussian, Gaussian, Laplace, SharedGaussian)}
 
 
 def gate_noise(sigma: float) -> Gaussian:
@@ -88,11 +121,11 @@ def gate_noise(sigma: float) -> Gaussian:
 
 def told(event: Event) -> str:
     """In words, for the owner."""
-    what = {"sampled_gaussian": "training steps", "gaussian": "Gaussian releases", "laplace": "Laplace releases"}
     rate = (
         f", each of {100 * event.sampling_rate:g}% of the {event.unit}s" if isinstance(event, SampledGaussian) else ""
     )
-    return f"{times(event):,} {what[event.kind]}{rate}, noise {event.noise_multiplier:g}, by {event.unit}"
+    trust = f"; {event.trust}" if isinstance(event, SharedGaussian) else ""
+    return f"{times(event):,} {_WORDS[event.kind]}{rate}, noise {event.noise_multiplier:g}, by {event.unit}{trust}"
 
 
 def times(event: Event) -> int:

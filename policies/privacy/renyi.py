@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.privacy.events import Event, Gaussian, once, times
+from policies.privacy.events import Event, Gaussian, SharedGaussian, once, times
 
 Curve = NDArray[np.float64]
 ORDERS: Curve = np.array([2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 128], dtype=np.float64)
@@ -30,8 +30,8 @@ def curve(events: Iterable[Event]) -> Curve:
 
 @lru_cache(maxsize=16_384)
 def _curve(event: Event) -> Curve:
-    if isinstance(event, Gaussian):
-        return ORDERS / (2 * event.noise_multiplier**2)  # Mironov 2017, Proposition 7
+    if isinstance(event, Gaussian | SharedGaussian):  # Mironov 2017, Proposition 7; and what zCDP says
+        return ORDERS / (2 * event.noise_multiplier**2)
     from dp_accounting.rdp import RdpAccountant
 
     from policies.privacy.accounting import dp_event

@@ -14,6 +14,7 @@ from policies.rules import (
     researchers,
     rounds,
     runtime,
+    sharing,
     size,
     tiers,
 )
@@ -35,6 +36,7 @@ ON_REQUEST: tuple[Rule, ...] = tuple(
         protections,
         neighbours,
         privacy,
+        sharing,
     )
 )
 ON_CODE = (imports.judge, calls.judge)
@@ -54,6 +56,7 @@ RULES: dict[str, str] = {
     "protections": "secure aggregation and noise, where demanded",
     "neighbours": "which other hospitals read this one's model by itself",
     "privacy": "what all of it costs in privacy, where there is noise",
+    "sharing": "whether its noise rests on other hospitals",
     "imports": "the packages that the code uses",
     "calls": "what else the code does",
 }

@@ -23,7 +23,20 @@ def check(policy: Policy, request: StudyRequest) -> list[Violation]:
     covered = {STATISTICS} if request.tier == "private" else set()
     arrays = [(name, shape) for name, shape in request.evaluate_arrays.items() if name not in covered]
     most = {**policy.release.arrays, **policy.release.tables}
-    return refused + [found for name, shape in arrays for found in _array(name, shape, most.get(name))]
+    refused += [found for name, shape in arrays for found in _array(name, shape, most.get(name))]
+    return refused + _unwithheld(policy, request)
+
+
+def _unwithheld(policy: Policy, request: StudyRequest) -> list[Violation]:
+    """A cell that is withheld must not be added as a number; whether there is one may tell of a patient."""
+    if request.summed is None:
+        return []
+    named = [name for name in request.evaluate_arrays if name in policy.release.tables and name not in request.summed]
+    reason = "holds cells that this hospital may withhold, which the study's sum would take for counts."
+    return [
+        Violation("outputs", f"The array {name!r} {reason}", "Name it among the tables of its secure_aggregation.")
+        for name in named
+    ]
 
 
 def _uncovered(request: StudyRequest) -> list[Violation]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasites.wire.arrays import Arrays
@@ -12,9 +12,10 @@ from datasites.wire.manifest import Manifest
 from datasites.wire.rounds import EvaluateReport, FitReport, RoundReply, RoundRequest, encode_request, request_digest
 from datasites.wire.secagg.masks import Ring
 from datasites.wire.secagg.messages import STEPS, SecureReply, SecureRequest, Step, as_bytes, as_text, numbers_in
-from datasites.wire.secagg.numbers import read, size
+from datasites.wire.secagg.numbers import Part, read, size
 from datasites.wire.secagg.statements import SignedKeys
 from datasites.wire.secagg.terms import SecureAggregation
+from datasites.wire.training import HISTOGRAM
 from policies.errors import InvalidInput, Refused
 from researcher.errors import RoundFailed
 from researcher.exchange import Answer, Ticket, judged
@@ -84,7 +85,7 @@ class SumExchange:
     def _sum(self, about: _Round, ticket: Ticket) -> Answer:
         contract = self._manifest.outputs
         message, sent = send_state(self._manifest, about.state)
-        total = self._total(about, message)
+        total, hospitals = self._total(about, message)
         fitted, evaluated = read(contract, self._terms, sent, total, about.fit, about.evaluate)
         reply = RoundReply(
             study=self._manifest.digest,
@@ -92,14 +93,22 @@ class SumExchange:
             hospital=SUM,
             request=ticket.digest,
             fit=FitReport(num_examples=fitted.examples, metrics=fitted.metrics) if fitted else None,
-            evaluate=EvaluateReport(num_examples=evaluated.examples, metrics=evaluated.metrics) if evaluated else None,
+            evaluate=self._tested(evaluated) if evaluated else None,
         )
-        return judged(reply, fitted.arrays if fitted else {}, evaluated.arrays if evaluated else {}, ticket, contract)
+        arrays = evaluated.arrays if evaluated else {}
+        answer = judged(reply, fitted.arrays if fitted else {}, arrays, ticket, contract)
+        return replace(answer, hospitals=hospitals, rounding=evaluated.rounding if evaluated else {})
 
-    def _total(self, about: _Round, state: Arrays) -> Ring:
-        """The five steps."""
+    def _tested(self, evaluated: Part) -> EvaluateReport:
+        """In the private tier hospitals tell how many were tested by their noisy counts alone."""
+        counted = evaluated.arrays.get(HISTOGRAM) if self._manifest.tier == "private" else None
+        examples = evaluated.examples if counted is None else max(1, int(counted.sum()))
+        return EvaluateReport(num_examples=examples, metrics=evaluated.metrics)
+
+    def _total(self, about: _Round, state: Arrays) -> tuple[Ring, int]:
+        """The five steps: the sum, and of how many hospitals."""
         sums = Collector(self._terms, self._manifest.digest, about.first)
-        count = size(self._manifest.outputs, about.fit, about.evaluate)
+        count = size(self._manifest.outputs, self._terms, about.fit, about.evaluate)
         self._ask(about, "keys", {h: {} for h in self._hospitals()}, lambda h, r, _: sums.add_keys(h, _keys(r)))
         roster = sums.roster()
         named = [one.keys.hospital for one in roster]
@@ -113,7 +122,7 @@ class SumExchange:
         signed = {"signatures": sums.signatures}
         take = lambda h, r, _: sums.add_unmasking(h, as_bytes(r.of_masks), as_bytes(r.of_keys))  # noqa: E731
         self._ask(about, "unmask", dict.fromkeys(sums.signatures, signed), take)
-        return sums.total()
+        return sums.total(), len(survivors)
 
     def _ask(
         self,

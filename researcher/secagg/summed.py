@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from datasites.wire.manifest import Manifest
+from datasites.wire.manifest import Manifest, OutputContract
 from policies.errors import InvalidInput
 from researcher.exchange import Exchange
 from researcher.journal import Journal
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from researcher.participation import ApprovedStudy
 
 LABEL = "the sum"
+COUNTS, SUMS, PRODUCTS = "statistics_counts", "statistics_sums", "statistics_products"
 _ONLY = "This study's hospitals show only their sum, never one hospital's update"
 
 
@@ -59,6 +60,28 @@ def refuse_single(manifest: Manifest) -> None:
     """Raises InvalidInput where updates of single hospitals cannot be had."""
     if manifest.secure_aggregation is not None:
         raise InvalidInput(f"{_ONLY}.", "Run it with Rounds and an average, or submit it without secure_aggregation.")
+
+
+def arrays_of(contract: OutputContract) -> dict[str, list[str]]:
+    """Terms of the ready study of statistics, whose arrays are known: which are tables, and which are sums.
+
+    Raises InvalidInput where it was not asked for sums.
+    """
+    names = contract.evaluate_arrays.keys()
+    if "statistics_moments" in names:
+        raise InvalidInput(
+            "Means and correlations of single hospitals cannot be added up.",
+            "Make the study's config with statistics_config(..., secure_aggregation=True).",
+        )
+    found = {"tables": sorted(names & {COUNTS}), "sums": sorted(names & {SUMS, PRODUCTS})}
+    return {what: arrays for what, arrays in found.items() if arrays}
+
+
+def added_noise(manifest: Manifest, hospitals: int) -> float:
+    """The variance of the noise of counts in a sum of so many hospitals, over that of one hospital which adds all of
+    its own. (Where little noise is shared it is a little wider; see `policies.privacy.sharing`.)"""
+    sharing = manifest.sharing
+    return float(hospitals) if sharing is None else hospitals / sharing.shares
 
 
 class Summed:

@@ -42,6 +42,10 @@ def test_only_the_sum(tmp_path: Path) -> None:
     assert abs(float(found[1])) < 0.75  # 42 numbers: by chance once in a hundred million
     assert "the average is exact to 1e-10" in saw
     assert "A step of the secure sum was asked for twice" in saw
+    noise = re.search(r"of one hospital: (\S+); of three together: (\S+)\n", saw)
+    assert noise
+    assert float(noise[1]) == pytest.approx(4 / 3**0.5, abs=0.01)
+    assert float(noise[2]) == pytest.approx(4, rel=0.15)  # of a thousand draws
     assert len(outputs(notebook, "image/png")) == 1
 
 

@@ -17,6 +17,7 @@ from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.manifest import private_outputs
 from datasites.wire.training import Training
+from datasites.wire.work import Work
 from tests.privacy.canaries import Fit, Hospital
 
 
@@ -27,7 +28,7 @@ def behind_gate(folder: Path) -> Iterator[Hospital]:
 
     def hospital(asked: Training, table: pd.DataFrame) -> Fit:
         (folder / "code").mkdir()
-        (folder / "code" / TRAINING_FILE).write_text(asked.model_dump_json())
+        (folder / "code" / TRAINING_FILE).write_text(Work(asked=asked).model_dump_json())
         table.to_parquet(folder / "table.parquet", index=False)
         limits, terms = Limits(seconds_per_round=120), Terms(contract=private_outputs(asked))
         places = (folder / "code", folder / "table.parquet", folder / "scratch", folder / "log")

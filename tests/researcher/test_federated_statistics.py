@@ -14,12 +14,17 @@ from datasites.catalog.validate import conform
 from datasites.catalog.view import study_view
 from datasites.release.examine import examine
 from datasites.release.terms import Cohort, Rules, Terms
-from datasites.runner.replies import encode_result
+from datasites.runner.replies import Outcome, encode_result
 from datasites.wire.contract import describe_arrays
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import OutputContract
+from datasites.wire.secagg.numbers import Part, read, written
+from datasites.wire.secagg.terms import SecureAggregation
 from policies.examples import example
+from researcher.added_statistics import added_of
+from researcher.asking import Told
 from researcher.federated_statistics import seen_of
+from researcher.secagg.summed import arrays_of
 from researcher.variables import variables_of
 from tests.support.studies import modules_of
 
@@ -87,9 +92,32 @@ ALL = pd.concat(TABLES.values())
 
 
 def _asked(**release: Any) -> wr.Statistics:
-    """The study's own code at each hospital, and the gate on what it returns."""
     config = wr.statistics_config(DICTIONARY, least=20)
-    seen = {}
+    let_out, _ = _let_out(config, **release)
+    return wr.Statistics(
+        *variables_of(config), {name: seen_of(o.num_examples, o.arrays) for name, o in let_out.items()}
+    )
+
+
+def _summed(**release: Any) -> wr.Statistics:
+    """The same where only the sum of what hospitals' gates let out is read."""
+    config = wr.statistics_config(DICTIONARY, bins=8, least=20, secure_aggregation=True)
+    let_out, contract = _let_out(config, **release)
+    prints = {f"do@{name}.org": " ".join([f"{at:04x}"] * 8) for at, name in enumerate(TABLES)}
+    terms = SecureAggregation(hospitals=prints, **arrays_of(contract))
+    parts = [Part(one.num_examples, {}, one.arrays) for one in let_out.values()]
+    rounding = release.get("min_cell", 5)
+    added = [written(contract, terms, {}, None, part, rounding=rounding) for part in parts]
+    total = np.sum(added, axis=0, dtype=np.uint64)
+    _, read_ = read(contract, terms, {}, total, False, True)
+    assert read_
+    told = Told(read_.examples, read_.arrays, len(parts), read_.rounding)
+    return wr.Statistics(*variables_of(config), {"overall": added_of(told)})
+
+
+def _let_out(config: dict[str, Any], **release: Any) -> tuple[dict[str, Outcome], OutputContract]:
+    """The study's own code at each hospital, and the gate on what it returns."""
+    let_out = {}
     with modules_of(CODE) as modules:
         for name, table in TABLES.items():
             view = study_view(conform(table, DICTIONARY), DICTIONARY, tuple(DICTIONARY.columns), bytes(32))
@@ -109,8 +137,8 @@ def _asked(**release: Any) -> wr.Statistics:
                 "evaluate", encode_result("evaluate", (number, arrays)), {}, 0, Terms(contract=contract, rules=rules)
             )
             assert verdict.released, verdict.details
-            seen[name] = seen_of(verdict.released.num_examples, verdict.released.arrays)
-    return wr.Statistics(*variables_of(config), seen)
+            let_out[name] = verdict.released
+    return let_out, contract
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +204,39 @@ def test_bounds_of_quantiles_hold_with_cells_withheld_and_rounded(standard: wr.S
             for name, table in {**TABLES, "overall": ALL}.items():
                 true = table[column].quantile(q, interpolation="inverted_cdf")
                 assert found.loc[name, "low"] <= true <= found.loc[name, "high"]
+
+
+def test_of_a_sum_all_patients_are_as_if_pooled() -> None:
+    found = _summed(min_cohort=1, min_cell=1)
+    assert list(found.table_one().columns) == ["overall"]
+    for column in ("age", "lactate", "days", "weight"):
+        moments = found.moments(column)
+        expected = ALL[column].count(), ALL[column].mean(), ALL[column].std(), 0
+        np.testing.assert_allclose(moments.loc["overall"].to_numpy(float), expected, rtol=5e-5)
+        value = found.quantile(column, 0.5).loc["overall"]
+        assert value["low"] <= ALL[column].quantile(0.5, interpolation="inverted_cdf") <= value["high"]
+    correlated = found.correlation()
+    assert list(correlated.columns) == ["age", "weight"]  # numbers in bins; days and died are counted value by value
+    np.testing.assert_allclose(correlated.loc["age", "weight"], ALL["age"].corr(ALL["weight"]), atol=1e-5)
+    assert found.missing().loc["lactate", "overall"] == pytest.approx(ALL["lactate"].isna().mean())
+    assert found.histogram("ward")["overall"].to_dict() == ALL["ward"].value_counts().to_dict()
+    assert found.table_one().loc[("died", "n (%)"), "overall"] == f"113 ({100 * 113 / 900:.1f})"
+
+
+def test_what_one_hospital_withholds_is_not_in_the_sum_and_bounds_hold() -> None:
+    found = _summed()
+    assert found.table_one().loc[("died", "n (%)"), "overall"] == "at least 110"  # not the three of the south
+    assert found.histogram("died").isna().loc["1", "overall"]
+    for column in ("age", "lactate", "days"):
+        for q in (0.1, 0.25, 0.5, 0.75, 0.9):
+            value = found.quantile(column, q).loc["overall"]
+            assert value["low"] <= ALL[column].quantile(q, interpolation="inverted_cdf") <= value["high"]
+
+
+def test_what_is_no_sum_is_not_added_up() -> None:
+    _, contract = _let_out(wr.statistics_config(DICTIONARY))
+    with pytest.raises(wr.InvalidInput, match="cannot be added up"):
+        arrays_of(contract)
 
 
 def test_what_was_not_asked_is_said(exact: wr.Statistics) -> None:

@@ -12,7 +12,9 @@ from datasites.wire.manifest import Manifest
 from datasites.wire.preparation import CategoryInput, NumberInput
 from datasites.wire.statistics import Statistics
 from policies.privacy.accounting import epsilon
-from policies.privacy.events import Gaussian
+from policies.privacy.events import Gaussian, SharedGaussian
+from researcher.secagg.exchange import SUM
+from researcher.secagg.summed import added_noise
 from tests.support.federation import DICTIONARY
 
 STAYS = Dictionary.load(DICTIONARY)
@@ -51,6 +53,29 @@ def test_the_manifest_holds_a_request_and_neither_code_nor_model(tmp_path: Path)
         Manifest.model_validate(
             {**content, "outputs": asked.contract(STAYS).model_copy(update={"fit_metrics": ("x",)})}
         )
+
+
+def test_the_sum_of_hospitals_has_the_noise_that_they_added_together(tmp_path: Path) -> None:
+    rows = {SUM: np.array([900.0, 90, 60, 500, 400])}
+    for secure, hospitals, times in (({}, 3, 3), ({"honest": 3}, 3, 3 / 2), ({"honest": 3}, 2, 1)):
+        asked = study(tmp_path, noise_multiplier=4.0, epsilon=None, secure_aggregation=secure)
+        terms = {"hospitals": {f"do@h{i}.org": " ".join([f"{i:04x}"] * 8) for i in range(3)}, **secure}
+        alone = asked.manifest("ada@uni.org", STAYS, asked.contract(STAYS))
+        manifest = Manifest.model_validate({**alone.model_dump(mode="json"), "secure_aggregation": terms})
+        charged = SharedGaussian(4.0, 3, 3) if secure else Gaussian(4.0)
+        assert manifest.plan(1) == manifest.events(fit=False, evaluate=True) == (charged,)
+        assert asked.cost().epsilon == pytest.approx(epsilon(manifest.plan(1), 1e-6))
+        counts = wr.Counts(ASKED, rows, {SUM: "the sum"}, {SUM: added_noise(manifest, hospitals)})
+        band = counts.table().iloc[0]
+        assert (band["high"] - band["low"]) / 2 / 1.96 == pytest.approx(ASKED.deviation * times**0.5)
+        with pytest.raises(wr.InvalidInput, match="nothing of one hospital"):
+            counts.weights()
+
+
+def test_a_target_epsilon_is_met_with_shared_noise(tmp_path: Path) -> None:
+    asked = study(tmp_path, secure_aggregation={"honest": 3})
+    assert 0.49 < asked.cost().epsilon <= 0.5
+    assert asked.cost().noise_multiplier > study(tmp_path).cost().noise_multiplier  # less is proven of sums
 
 
 def test_what_a_hospital_could_not_do_is_told_before_anything_is_sent(tmp_path: Path) -> None:

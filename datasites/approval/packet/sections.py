@@ -195,6 +195,11 @@ def _outputs(packet: Packet) -> Iterator[Block]:
             "those hospitals over the telephone: a hospital that is made up, or the researcher's own, hides nothing."
         )
         yield _table(("In the sum with", "Fingerprint of its keys"), sorted(terms.hospitals.items()))
+        if terms.tables:
+            yield Paragraph(
+                f"A small count that this hospital's policy withholds adds nothing to the sum of "
+                f"{', '.join(terms.tables)}. How many hospitals withheld it can be read there, and not which."
+            )
     if network := m.gossip:
         them = network.neighbours(packet.hospital)
         yield Paragraph(
@@ -229,6 +234,8 @@ def _of_test(m: Manifest, policy: Policy | None, name: str) -> str:
         return "counts and sums"
     if policy and name in policy.release.tables:
         return f"counts, without those below {policy.release.least_cell:,}"
+    if m.secure_aggregation and name in m.secure_aggregation.sums:
+        return "sums over patients, by the code"
     return "numbers of the test"
 
 

@@ -52,7 +52,7 @@ def _leaves(m: Manifest) -> str:
     outputs = m.outputs
     numbers = sum(_size(spec.shape) for spec in outputs.parameters.values())
     if m.statistics is not None:
-        return f"{counted(m.statistics.width, 'number')} would leave the hospital, {outputs.max_bytes:,} bytes."
+        return f"{counted(m.statistics.width, 'number')} would leave the hospital, {m.max_bytes:,} bytes."
     parts = [f"a model of {counted(numbers, 'number')}"]
     if metrics := len({*outputs.fit_metrics, *outputs.evaluate_metrics}):
         parts.append(counted(metrics, "metric"))
@@ -135,7 +135,7 @@ def _guarantee(packet: Packet) -> str:
     m, policy = packet.manifest, packet.ruling.policy
     budget = policy.budget if policy else None
     if m.asked is not None:
-        return private.guarantee(m.asked, m.rounds, budget.delta if budget else None)
+        return private.guarantee(m, budget.delta if budget else None)
     if policy and budget and policy.release.gate_noise and policy.release.max_update_norm:
         return private.covered(policy.release.max_update_norm, policy.release.gate_noise, m.rounds, budget.delta)
     return NO_GUARANTEE

@@ -13,21 +13,32 @@ from numpy.typing import NDArray
 from datasites.training.private.loop import load, tensors
 from datasites.training.private.patients import Patients
 from datasites.training.private.randomness import SecureRandom, noisy_counts
+from datasites.training.private.shared_noise import shared_counts
 from datasites.wire.arrays import Arrays
 from datasites.wire.training import Evaluation, Training
+from policies.privacy.sharing import Sharing
 
 
-def evaluate(parameters: Arrays, patients: Patients, training: Training, random: SecureRandom) -> NDArray[np.int64]:
+def evaluate(
+    parameters: Arrays,
+    patients: Patients,
+    training: Training,
+    random: SecureRandom,
+    sharing: Sharing | None = None,
+) -> NDArray[np.int64]:
     """Noisy counts [2, bins] of predicted probabilities, row 0 of encounters without the outcome, row 1 with it.
 
     Each test patient counts with at most `evaluation.encounters` encounters, so one patient moves the counts by at
-    most so much in L2. Some counts come out below 0. The study must have an evaluation.
+    most so much in L2. Some counts come out below 0. The study must have an evaluation. sharing: with this hospital's
+    share of the noise alone; they may leave in a secure sum, and no other way.
     """
     asked = training.evaluation
     if asked is None:
         raise ValueError("the study has no evaluation")
     counts = histogram(parameters, patients, training, asked, random)
-    return noisy_counts(counts, asked.encounters, asked.noise_multiplier, random)
+    if sharing:
+        return shared_counts(counts, asked.sensitivity, asked.noise_multiplier, sharing)
+    return noisy_counts(counts, asked.sensitivity, asked.noise_multiplier, random)
 
 
 def histogram(

@@ -14,15 +14,22 @@ from numpy.typing import NDArray
 from datasites.training.prepare import Rows, numbers_of
 from datasites.training.private.patients import Patients
 from datasites.training.private.randomness import SecureRandom, noisy_sum
+from datasites.training.private.shared_noise import shared_sum
 from datasites.wire.arrays import Arrays
 from datasites.wire.dictionary_rules import PATIENT
 from datasites.wire.statistics import STATISTICS, Statistics
 from policies.errors import InvalidInput
+from policies.privacy.sharing import Sharing
 
 
-def released(patients: Patients, asked: Statistics, random: SecureRandom) -> NDArray[np.float64]:
-    """The row of numbers [width] with its noise; some counts come out below 0."""
-    return noisy_sum(summed(patients, random), asked.sensitivity, asked.noise_multiplier, random)
+def released(
+    patients: Patients, asked: Statistics, random: SecureRandom, sharing: Sharing | None = None
+) -> NDArray[np.float64]:
+    """The row of numbers [width] with its noise, or this hospital's share of it; some counts come out below 0."""
+    total = summed(patients, random)
+    if sharing:
+        return shared_sum(total, asked.sensitivity, asked.noise_multiplier, sharing, asked.grid)
+    return noisy_sum(total, asked.sensitivity, asked.noise_multiplier, random)
 
 
 def summed(patients: Patients, random: SecureRandom) -> NDArray[np.float64]:
@@ -44,8 +51,8 @@ class TrustedStatistics:
     All patients count, those too whom training leaves to the test: the ledger charges every event to everybody.
     """
 
-    def __init__(self, asked: Statistics, view: pd.DataFrame) -> None:
-        self._asked = asked
+    def __init__(self, asked: Statistics, view: pd.DataFrame, sharing: Sharing | None = None) -> None:
+        self._asked, self._sharing = asked, sharing
         self._patients = Patients(counted(view, asked), asked.encounters)
 
     @property
@@ -58,4 +65,4 @@ class TrustedStatistics:
 
     def evaluate(self, parameters: Arrays) -> tuple[int, dict[str, NDArray[np.float64]]]:
         """(1, the row): how many encounters there are is told with noise alone."""
-        return 1, {STATISTICS: released(self._patients, self._asked, SecureRandom.fresh())}
+        return 1, {STATISTICS: released(self._patients, self._asked, SecureRandom.fresh(), self._sharing)}

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from datasites.training.prepare import prepare
 from datasites.training.private.evaluation import evaluate
@@ -20,27 +19,31 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.marginals import Marginals
 from datasites.wire.statistics import Statistics
 from datasites.wire.training import HISTOGRAM, Training
+from datasites.wire.work import Work
+from policies.privacy.sharing import Sharing
 
 Task = Literal["fit", "evaluate"]
-_ASKED: TypeAdapter[Training | Statistics | Marginals] = TypeAdapter(Training | Statistics | Marginals)
 
 
 def trusted(document: bytes, view: pd.DataFrame) -> TrustedStudy | TrustedStatistics | TrustedMarginals:
-    """What is asked in this JSON document, on these rows."""
-    asked = _ASKED.validate_json(document)
-    return TrustedStudy(asked, view) if isinstance(asked, Training) else counting(asked, view)
+    """What is asked in this JSON document (see `wire.work`), on these rows."""
+    work = Work.model_validate_json(document)
+    asked, sharing = work.asked, work.sharing
+    return TrustedStudy(asked, view, sharing) if isinstance(asked, Training) else counting(asked, view, sharing)
 
 
-def counting(asked: Statistics | Marginals, view: pd.DataFrame) -> TrustedStatistics | TrustedMarginals:
+def counting(
+    asked: Statistics | Marginals, view: pd.DataFrame, sharing: Sharing | None = None
+) -> TrustedStatistics | TrustedMarginals:
     """A study that only counts, on these rows."""
-    return TrustedStatistics(asked, view) if isinstance(asked, Statistics) else TrustedMarginals(asked, view)
+    return TrustedStatistics(asked, view, sharing) if isinstance(asked, Statistics) else TrustedMarginals(asked, view)
 
 
 class TrustedStudy:
     """Answers as a study's own `fit` and `evaluate` do. Every call has noise of its own: answer a round only once."""
 
-    def __init__(self, training: Training, view: pd.DataFrame) -> None:
-        self._training = training
+    def __init__(self, training: Training, view: pd.DataFrame, sharing: Sharing | None = None) -> None:
+        self._training, self._sharing = training, sharing
         for_training, for_test = split(prepare(view, training.preparation))
         self.training_rows = len(for_training)  # private, but for a mock twin's
         self._patients = Patients(for_training, training.encounters)
@@ -64,5 +67,7 @@ class TrustedStudy:
         """(number of encounters counted, the histogram); both with the histogram's noise."""
         if self._test is None:
             raise ValueError("the study has no evaluation")
-        counts = evaluate(parameters, self._test, self._training, SecureRandom.fresh())
+        counts = evaluate(parameters, self._test, self._training, SecureRandom.fresh(), self._sharing)
+        if self._sharing:
+            return 1, {HISTOGRAM: counts}  # of one hospital nothing is told, not even how many were counted
         return max(1, int(counts.sum())), {HISTOGRAM: counts}

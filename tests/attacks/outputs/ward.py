@@ -122,7 +122,7 @@ class Ward:
         spending = Spending(self.home, self.state.ledger, self.manifest)
         self.kept = Kept(self.bench.folder, self.state, self.manifest)
         terms = self.manifest.secure_aggregation
-        sums = SecureSums(identity, self.manifest, terms, admission) if terms else None
+        sums = SecureSums(identity, self.manifest, terms, admission, self.bench.rounding) if terms else None
         self.runner = RoundRunner(
             self.bench, admission, spending, self.kept, EMAIL, self.state.audit, lambda: False, sums
         )

@@ -114,7 +114,7 @@ def test_what_the_gate_lets_out_is_in_the_sum_and_in_nothing_else(sums: Sums) ->
     sums.until_numbers()
     reply, arrays = sums.numbers()
     assert reply.reason is None
-    sums.sums.add_numbers(EMAIL, numbers_in(arrays, size(CONTRACT, True, False)))
+    sums.sums.add_numbers(EMAIL, numbers_in(arrays, size(CONTRACT, sums.terms, True, False)))
     for name, one in sums.at.items():
         one.receive(sums.sums.shares_for(name))
         own = written(CONTRACT, sums.terms, SENT, Part(60, {"loss": 0.75}, {"w": np.ones(4, np.float32)}), None)

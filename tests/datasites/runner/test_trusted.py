@@ -16,6 +16,7 @@ from datasites.runner.process import Worker
 from datasites.runner.replies import decode_result
 from datasites.runner.sandbox.base import Sandbox
 from datasites.wire.training import Training
+from datasites.wire.work import Work
 from policies.errors import InvalidInput
 from tests.support.private import state, training
 
@@ -32,7 +33,7 @@ def start(root: Path, sandbox: Sandbox, asked: Training) -> Worker:
     view = pd.DataFrame({**columns, "y": rng.integers(0, 2, 40), "patient": np.arange(40)})
     view.to_parquet(root / "view.parquet")
     (root / "training").mkdir()
-    (root / "training" / TRAINING_FILE).write_text(asked.model_dump_json())
+    (root / "training" / TRAINING_FILE).write_text(Work(asked=asked).model_dump_json())
     limits = Limits(seconds_per_round=60)
     return Worker.start(root / "training", root / "view.parquet", root / "scratch", root / "log", limits, sandbox)
 

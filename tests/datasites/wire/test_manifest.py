@@ -130,6 +130,10 @@ def test_the_digest_is_the_same_everywhere() -> None:
         {"outputs": {**fields()["outputs"], "compression": "int8"}, "secure_aggregation": {"hospitals": SUM}},
         {"outputs": {**fields()["outputs"], "evaluate_arrays": CURVE}, "secure_aggregation": {"hospitals": SUM}},
         {"secure_aggregation": {"hospitals": dict(list(SUM.items())[:2])}},
+        {"secure_aggregation": {"hospitals": SUM, "honest": 3}},  # study code has no noise to share
+        {"secure_aggregation": {"hospitals": SUM, "honest": 0}},
+        {"secure_aggregation": {"hospitals": SUM, "tables": ["nothing"]}},
+        {"secure_aggregation": {"hospitals": SUM, "sums": ["score_histogram"]}},
     ],
     ids=str,
 )

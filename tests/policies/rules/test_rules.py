@@ -10,7 +10,7 @@ import pytest
 
 from policies.examples import example, example_text
 from policies.policy import Policy
-from policies.privacy.events import Gaussian
+from policies.privacy.events import Gaussian, SharedGaussian
 from policies.request import StudyRequest
 
 Ask = Callable[..., StudyRequest]
@@ -20,6 +20,9 @@ ALONE: dict[str, Any] = {  # nothing leaves but the model, with the gate's noise
     "evaluate_arrays": {},
     "protections": frozenset({"gate_noise"}),
 }
+
+SHARED: dict[str, Any] = {"tier": "private", "events": (SharedGaussian(9.0, 19, 20),)}  # one may collude
+SUMMED: dict[str, Any] = {"evaluate_arrays": {"statistics_counts": (2, 10)}, "summed": ("statistics_counts",)}
 
 
 def standard(section: str, **changes: Any) -> Policy:
@@ -59,6 +62,7 @@ def standard(section: str, **changes: Any) -> Policy:
         ("outputs", example("standard"), {"evaluate_arrays": {"score_histogram": (2, 1001)}}),
         ("outputs", example("standard"), {"evaluate_arrays": {"score_histogram": (2000,)}}),
         ("outputs", example("standard"), {"evaluate_arrays": {"private_statistics": (5,)}}),
+        ("outputs", example("standard"), {**SUMMED, "summed": ()}),
         ("protections", standard("release", secure_aggregation=True), {}),
         ("protections", standard("release", max_update_norm=1.0, gate_noise=1.0), {}),
         ("neighbours", example("standard"), {"neighbours": ("do@south.org",)}),
@@ -72,6 +76,8 @@ def standard(section: str, **changes: Any) -> Policy:
         ("privacy", standard("release", max_update_norm=1.0, gate_noise=12.0), {"rounds": 1, "rounds_asked": 100}),
         ("privacy", example("standard"), {"tier": "private", "events": (Gaussian(1.0, 3),)}),
         ("privacy", example("standard"), {"tier": "private", "events": (Gaussian(9.0),), "patients": 1_000_000}),
+        ("sharing", example("standard"), SHARED),
+        ("sharing", standard("budget", colluding_hospitals=2), SHARED),
         ("protections", standard("release", max_update_norm=1.0, gate_noise=1.0), {"tier": "unheard-of"}),
         ("imports", example("standard"), {"files": {"study.py": "import requests_html"}}),
         ("imports", standard("code", imports=["torch"]), {}),
@@ -108,6 +114,10 @@ def test_refuses(asks: Ask, rule: str, policy: Policy, asked: dict[str, Any]) ->
         (standard("release", secure_aggregation=True), {"protections": frozenset({"secure_aggregation"})}),
         (standard("release", max_update_norm=1.0, gate_noise=1.0), {"tier": "private", "events": (Gaussian(9.0),)}),
         (example("standard"), {"tier": "private", "events": (Gaussian(9.0),), "patients": 999_999}),
+        (example("standard"), SUMMED),
+        (example("standard"), {**SUMMED, "summed": None}),
+        (standard("budget", colluding_hospitals=1), SHARED),
+        (standard("budget", colluding_hospitals=0), SHARED),
         (standard("release", max_update_norm=1.0, gate_noise=12.0), {**ALONE, "rounds_asked": 12}),
         (standard("code", imports=[]), {"files": {"study.py": "import parts", "parts.py": ""}}),
         (standard("code", allow=["file"]), {"files": {"study.py": "open('x')"}}),
