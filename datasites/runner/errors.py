@@ -1,7 +1,9 @@
 """How running a study's code can fail.
 
 WardroundError
-└── WorkerFailed      one of seven codes, each with a fixed public sentence; the detail stays in the hospital's log file
+├── WorkerFailed      one of seven codes, each with a fixed public sentence; the detail stays in the hospital's log file
+└── Unavailable
+    └── ClusterAway   the hospital's cluster did not start a worker: nothing ran, and nothing is charged
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from datasites.wire.reasons import Reason
-from policies.errors import WardroundError
+from policies.errors import Unavailable, WardroundError
 
 
 class Code(StrEnum):
@@ -35,3 +37,7 @@ class WorkerFailed(WardroundError):
         super().__init__(Reason(code).text)
         self.code = code
         self.log = log
+
+
+class ClusterAway(Unavailable):
+    """The hospital's cluster did not start a worker. The sentence is for its owner, and stays here."""

@@ -21,10 +21,10 @@ _PIPE_BYTES = 1024 * 1024  # the most that an unprivileged user may ask for
 _STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="runner-starter")
 
 
-def spawn(launch: Launch, sandbox: Sandbox) -> tuple[subprocess.Popen[bytes], int, int]:
+def spawn(launch: Launch, sandbox: Sandbox, output: int | None = None) -> tuple[subprocess.Popen[bytes], int, int]:
     """The started process, and our ends of its pipes, non-blocking: where to write tasks and where to read replies.
 
-    Raises Unavailable for a study of several processes in a sandbox that has no network of its own.
+    output: takes what is printed, in place of the log file. Raises Unavailable for a study of several processes in a sandbox that has no network of its own.
     """
     if launch.processes > 1 and not sandbox.own_network:
         raise Unavailable(
@@ -34,8 +34,9 @@ def spawn(launch: Launch, sandbox: Sandbox) -> tuple[subprocess.Popen[bytes], in
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         their_tasks, our_tasks = pipe(theirs, ours)
         our_replies, their_replies = pipe(ours, theirs)
-        output = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-        theirs.callback(os.close, output)
+        if output is None:
+            output = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            theirs.callback(os.close, output)
         assignment = Assignment(
             code=launch.code,
             table=launch.table,

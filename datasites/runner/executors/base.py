@@ -67,6 +67,14 @@ class Executor(Protocol):
         """As in the setting `executor`."""
         ...
 
+    def problem(self) -> tuple[str, str]:
+        """Why it cannot be used now, and what to do about it, a sentence each; two empty ones where it can."""
+        ...
+
+    def tidy(self) -> None:
+        """Ends and removes what an agent before this one, which was killed, has left on the cluster."""
+        ...
+
     def start(self, launch: Launch, should_stop: Stop) -> Running:
         """Returns when the worker has been started, which on a cluster may take as long as its queue does.
 

@@ -56,12 +56,20 @@ class Local:
     """The `Executor` of this machine, and the default."""
 
     sandbox: Sandbox
+    output: int | None = None  # a descriptor that takes what is printed, in place of the log file
 
     @property
     def name(self) -> str:
         """See `Executor.name`."""
         return "local"
 
+    def problem(self) -> tuple[str, str]:
+        """See `Executor.problem`: its sandbox was tried before it was made."""
+        return "", ""
+
+    def tidy(self) -> None:
+        """See `Executor.tidy`: workers of this machine end with their agent."""
+
     def start(self, launch: Launch, should_stop: Stop = lambda: False) -> Process:
         """See `Executor.start`; there is nothing to wait for."""
-        return Process(*spawn(launch, self.sandbox))
+        return Process(*spawn(launch, self.sandbox, self.output))
