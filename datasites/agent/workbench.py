@@ -54,7 +54,7 @@ class Workbench:
         """Runs `fit` or `evaluate`; the frame that comes back is for the gate. kept: what the last round left.
 
         Raises WorkerFailed; after all but code_error the process is gone. Raises Refused when the approved copy is no
-        longer what was approved, and ClusterAway when the cluster did not start the process.
+        longer what was approved, and NotStarted when the cluster did not start the process.
         """
         code = self._code()  # each call imports it anew from the disk
         worker = self._ready() or self._start(code, should_stop)

@@ -3,7 +3,7 @@
 WardroundError
 ├── WorkerFailed      one of seven codes, each with a fixed public sentence; the detail stays in the hospital's log file
 └── Unavailable
-    └── ClusterAway   the hospital's cluster did not start a worker: nothing ran, and nothing is charged
+    └── NotStarted    no worker could be started, on a cluster for instance: nothing ran, and nothing is charged
 """
 
 from __future__ import annotations
@@ -39,5 +39,5 @@ class WorkerFailed(WardroundError):
         self.log = log
 
 
-class ClusterAway(Unavailable):
-    """The hospital's cluster did not start a worker. The sentence is for its owner, and stays here."""
+class NotStarted(Unavailable):
+    """No worker could be started where it should run. The sentence is for the owner, and stays here."""

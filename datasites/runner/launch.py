@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from datasites.runner.command import Assignment, environment
+from datasites.runner.errors import NotStarted
 from datasites.runner.executors.base import Launch
 from datasites.runner.sandbox.base import Sandbox
-from policies.errors import Unavailable
 
 _PIPE_BYTES = 1024 * 1024  # the most that an unprivileged user may ask for
 
@@ -24,10 +24,11 @@ _STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="runner-starter"
 def spawn(launch: Launch, sandbox: Sandbox, output: int | None = None) -> tuple[subprocess.Popen[bytes], int, int]:
     """The started process, and our ends of its pipes, non-blocking: where to write tasks and where to read replies.
 
-    output: takes what is printed, in place of the log file. Raises Unavailable for a study of several processes in a sandbox that has no network of its own.
+    output: takes what is printed, in place of the log file. Raises NotStarted for a study of several processes in a
+    sandbox that has no network of its own.
     """
     if launch.processes > 1 and not sandbox.own_network:
-        raise Unavailable(
+        raise NotStarted(
             f"A study of several processes cannot be confined by {sandbox.name}: they speak to each other by sockets.",
             "Only bubblewrap gives them a network with nothing else on it; see: wardround doctor.",
         )

@@ -78,7 +78,7 @@ class Executor(Protocol):
     def start(self, launch: Launch, should_stop: Stop) -> Running:
         """Returns when the worker has been started, which on a cluster may take as long as its queue does.
 
-        Raises ClusterAway with one sentence for the owner when it cannot be, Unavailable where there is no sandbox,
+        Raises NotStarted with one sentence for the owner when it cannot be, Unavailable where there is no sandbox,
         and WorkerFailed STOPPED when `should_stop` says so. Then nothing of it is left anywhere.
         """
         ...

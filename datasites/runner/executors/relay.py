@@ -1,4 +1,4 @@
-"""The near end of a job on a cluster: a thread of the agent's that hands bytes on between the worker's pipes and a line.
+"""The near end of a job on a cluster: a thread of the agent that hands bytes on between the worker's pipes and its line.
 
 To the rest of the agent it looks like a worker of this machine.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from datasites.runner.errors import ClusterAway, Code, WorkerFailed
+from datasites.runner.errors import NotStarted, Code, WorkerFailed
 from datasites.runner.executors.base import Stop
 from datasites.runner.executors.lines import ALIVE, BEAT_SECONDS, PIECE, SILENCE_SECONDS, Garbled, Kind, Lines, line
 from datasites.runner.launch import pipe
@@ -106,16 +106,16 @@ class Relay:
     def wait(self, seconds: float, should_stop: Stop, waiting_for: Callable[[], str]) -> None:
         """Returns when the far end has started the worker. waiting_for: what the cluster says meanwhile.
 
-        Raises ClusterAway and WorkerFailed STOPPED; then it has been stopped.
+        Raises NotStarted and WorkerFailed STOPPED; then it has been stopped.
         """
         until = time.monotonic() + seconds
         try:
             while not self._hello.wait(_TICK):
                 if self._status is not None:
-                    raise ClusterAway(self._trouble or "The job ended before the study was started in it.")
+                    raise NotStarted(self._trouble or "The job ended before the study was started in it.")
                 if time.monotonic() > until:
                     said = waiting_for() or "it has not begun"
-                    raise ClusterAway(
+                    raise NotStarted(
                         f"The cluster did not start the job within {seconds:,.0f} seconds: {said}.",
                         "See what else runs there, or raise queue_seconds.",
                     )

@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.runner.errors import ClusterAway
+from datasites.runner.errors import NotStarted
 from datasites.runner.executors import staging
 from datasites.runner.executors.base import Launch, Stop
 from datasites.runner.executors.far import Errand
@@ -139,7 +139,7 @@ class _Srun:
             )
         except OSError as why:
             printed.close()
-            raise ClusterAway(f"srun cannot be started ({why.strerror}).", "Run: wardround doctor.") from None
+            raise NotStarted(f"srun cannot be started ({why.strerror}).", "Run: wardround doctor.") from None
         self._in, self._out, self._err = (
             stream.fileno()
             for stream in (self._process.stdin, self._process.stdout, self._process.stderr)

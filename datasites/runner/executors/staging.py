@@ -1,6 +1,6 @@
 """What a job on the cluster reads: copies on the shared folder, for as long as the job is there.
 
-Each job's folder has the job's own name, so that what an agent that was killed has left behind is found by looking there.
+Each job's folder has the job's own name, so that what a killed agent left behind is found by looking there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.runner.errors import ClusterAway
+from datasites.runner.errors import NotStarted
 from datasites.runner.executors.base import Launch
 
 _CODE, _TABLE = "code", "table.parquet"
@@ -45,7 +45,7 @@ class Stage:
 
 
 def put(shared: Path, datasite: str, launch: Launch) -> Stage:
-    """Copies code and table into a new folder that only this user can read. Raises ClusterAway."""
+    """Copies code and table into a new folder that only this user can read. Raises NotStarted."""
     stage = Stage(shared / f"{_prefix(datasite)}{secrets.token_hex(5)}")
     try:
         stage.folder.mkdir(mode=0o700)
@@ -55,7 +55,7 @@ def put(shared: Path, datasite: str, launch: Launch) -> Stage:
     except OSError as why:
         stage.remove()
         reason = why.strerror or type(why).__name__
-        raise ClusterAway(
+        raise NotStarted(
             f"The folder shared with the cluster, {shared}, cannot be written ({reason}).",
             "See that it is there, belongs to the agent's user and has room.",
         ) from None

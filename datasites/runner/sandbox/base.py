@@ -53,8 +53,9 @@ class Sandbox(Protocol):
         """The argv to start in place of `argv`.
 
         `reads` are absolute paths (the study's code, its table) that it may read besides the Python it runs on;
-        `scratch` is the only folder that it may write. several: processes train together. Open file descriptors must pass through, and killing
-        the started process must kill all that it started. A signal that ends the worker is passed on, as the
-        same signal or as exit status 128 + signal. Raises Unavailable where this machine cannot confine so.
+        `scratch` is the only folder that it may write. several: processes train together. Open file descriptors must
+        pass through, and killing the started process must kill all that it started. A signal that ends the worker is
+        passed on, as the same signal or as exit status 128 + signal. Raises Unavailable where this machine cannot
+        confine so.
         """
         ...

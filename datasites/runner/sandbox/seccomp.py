@@ -38,7 +38,8 @@ def program(*, files: bool = False, signals: bool = False, loopback: bool = Fals
 
     `files` also refuses changes of files' metadata by name, `signals` also signals to all but the calling process:
     both are for where nothing else keeps them from what is not the study's. `loopback` allows TCP, and no other
-    protocol, over IPv4 and IPv6: only for where a network namespace holds nothing but the study's own loopback. Raises Unavailable on other processors.
+    protocol, over IPv4 and IPv6: only for where a network namespace holds nothing but the study's own loopback.
+    Raises Unavailable on other processors.
     """
     steps, column = _beginning()
     refused = syscalls.REFUSED | (syscalls.METADATA if files else {}) | (syscalls.SIGNALS if signals else {})
