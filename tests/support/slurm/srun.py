@@ -3,7 +3,7 @@
 
 It knows the options that the manual of srun documents and Wardround uses, and refuses others. It holds to what the
 manual, and slurmstepd's source, say of standard output: whole lines are handed on, at most 1024 bytes at a time, and of
-an unfinished line nothing. `--export=NONE` and `--time` are enforced; memory is not, which a cluster's cgroups would do.
+an unfinished line nothing. `--export=NONE` and `--time` are enforced; memory is not, which cgroups would do.
 Its state is the folder SLURM_CONF names: `jobs/NAME` for each job, `full` while all nodes are taken, `refuse` with what
 to say of any job.
 """
@@ -38,9 +38,7 @@ def main() -> int:
     if (state / "refuse").exists():
         return fail(f"Unable to allocate resources: {(state / 'refuse').read_text()}")
     if asked.test_only:
-        print(
-            f"srun: Job 7 to start at 2026-01-01T00:00:00 using {asked.cpus_per_task or 1} processors", file=sys.stderr
-        )
+        print(f"srun: Job 7 to start at 2026-01-01T00:00:00 using 1 processors", file=sys.stderr)
         return 0
     if not re.fullmatch(r"\d+M", asked.mem) or asked.nodes != 1 or asked.ntasks != 1 or asked.export != "NONE":
         return fail("not what Wardround's jobs are")
