@@ -20,7 +20,7 @@ from datasites.release.compressed import Unfit, without_residual
 from datasites.release.examine import Verdict
 from datasites.release.held import hold
 from datasites.release.layout import released_bytes
-from datasites.runner.errors import NotStarted, Code, WorkerFailed
+from datasites.runner.errors import Code, NotStarted, WorkerFailed
 from datasites.runner.replies import Outcome, Task
 from datasites.state import NOT_THE_CODES, now
 from datasites.wire.arrays import Arrays

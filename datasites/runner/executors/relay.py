@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from datasites.runner.errors import NotStarted, Code, WorkerFailed
+from datasites.runner.errors import Code, NotStarted, WorkerFailed
 from datasites.runner.executors.base import Stop
 from datasites.runner.executors.lines import ALIVE, BEAT_SECONDS, PIECE, SILENCE_SECONDS, Garbled, Kind, Lines, line
 from datasites.runner.launch import pipe

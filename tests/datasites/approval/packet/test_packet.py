@@ -118,7 +118,7 @@ class TestFirstSubmission:
     def test_every_rule_of_the_policy_is_told(self, submit: Submit) -> None:
         packet = submit(purpose="Anything")
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
-        assert [row[1] for row in table.rows] == ["allowed"] * 15
+        assert [row[1] for row in table.rows] == ["allowed"] * 16
         packet = submit({"study.py": b"import os\n"}, rounds=2000)
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
         assert "does not allow" in said(packet, "What the policy says")
@@ -152,6 +152,14 @@ class TestFirstSubmission:
         assert "head.weight" in told
         assert "the policy does not allow it" in said(packet, "What the policy says").lower()
         assert "keeps" not in submit(name="plain").summary
+
+    def test_processes_that_train_together_are_told(self, submit: Submit) -> None:
+        packet = submit(processes=4)
+        assert "in 4 processes that train together" in packet.summary
+        told = "Processes that train together: 4, which speak with each other and with nothing else"
+        assert told in said(packet, "What is asked")
+        assert "It would run in 4 processes that train together." in said(packet, "What the policy says")
+        assert "train together" not in submit(name="plain").summary
 
     def test_what_leaves_in_the_worst_case(self, submit: Submit) -> None:
         packet = submit()
