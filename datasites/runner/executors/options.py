@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from datasites.runner.limits import Limits
 
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:@&|+/=*()\[\]-]{0,200}$")]  # one word of an argv
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]  # RFC 1123, of Kubernetes
@@ -28,6 +31,10 @@ class Cluster(BaseModel):
     minutes: int = Field(
         default=720, ge=1, description="A job ends after this, and the next round gets a new one; or after one round."
     )
+
+    def minutes_for(self, limits: Limits) -> int:
+        """How long a job may be there: as the settings say, but one round must fit in."""
+        return max(self.minutes, math.ceil((limits.start_seconds + limits.seconds_per_round) / 60) + 2)
 
     @model_validator(mode="after")
     def _is_absolute(self) -> Self:

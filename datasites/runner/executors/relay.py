@@ -1,4 +1,4 @@
-"""The near end of a job on a cluster: a thread of the agent that hands bytes on between the worker's pipes and its line.
+"""The near end of a job on a cluster: a thread that hands bytes on between the worker's pipes and its line.
 
 To the rest of the agent it looks like a worker of this machine.
 """

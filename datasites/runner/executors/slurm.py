@@ -22,7 +22,7 @@ from datasites.runner.errors import NotStarted
 from datasites.runner.executors import staging
 from datasites.runner.executors.base import Launch, Stop
 from datasites.runner.executors.far import Errand
-from datasites.runner.executors.options import Cluster, SlurmOptions
+from datasites.runner.executors.options import SlurmOptions
 from datasites.runner.executors.printed import Printed
 from datasites.runner.executors.relay import Gone, Relay
 from datasites.runner.executors.staging import Stage
@@ -36,12 +36,6 @@ _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "SLURM_CONF")  # others, suc
 _SAID = re.compile(rb"^(?:srun|slurmstepd): (?:error: )?(.*)$", re.MULTILINE)
 _SECONDS = 30.0
 _SECONDS_TO_END = 5.0
-
-
-def minutes(options: Cluster, launch: Launch) -> int:
-    """How long a job may be there: as the settings say, but one round must fit in."""
-    once = launch.limits.start_seconds + launch.limits.seconds_per_round
-    return max(options.minutes, math.ceil(once / 60) + 2)
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class Slurm:
         except BaseException:
             stage.remove()
             raise
-        relay = Relay(line, 60 * minutes(self.options, launch))
+        relay = Relay(line, 60 * self.options.minutes_for(launch.limits))
         relay.wait(self.options.queue_seconds + launch.limits.start_seconds, should_stop, line.last_said)
         return relay
 
@@ -82,7 +76,7 @@ class Slurm:
             *self._asking(stage.name),
             f"--cpus-per-task={self.options.cpus * launch.processes}",
             f"--mem={math.ceil((launch.limits.memory_bytes + launch.limits.scratch_bytes + OVERHEAD_BYTES) / MIB)}M",
-            f"--time={minutes(self.options, launch)}",
+            f"--time={self.options.minutes_for(launch.limits)}",
             *gpus,
             *errand.argv(self.options.python or sys.executable),
         ]

@@ -40,7 +40,8 @@ TOGETHER = f"""
         total = torch.ones(1)
         dist.all_reduce(total)
         dist.destroy_process_group()
-        return {{name: value.numpy() for name, value in model.state_dict().items()}}, len(rows), {{"ranks": total.item()}}
+        state = {{name: value.numpy() for name, value in model.state_dict().items()}}
+        return state, len(rows), {{"ranks": total.item()}}
 """
 
 

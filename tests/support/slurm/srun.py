@@ -38,7 +38,7 @@ def main() -> int:
     if (state / "refuse").exists():
         return fail(f"Unable to allocate resources: {(state / 'refuse').read_text()}")
     if asked.test_only:
-        print(f"srun: Job 7 to start at 2026-01-01T00:00:00 using 1 processors", file=sys.stderr)
+        print("srun: Job 7 to start at 2026-01-01T00:00:00 using 1 processors", file=sys.stderr)
         return 0
     if not re.fullmatch(r"\d+M", asked.mem) or asked.nodes != 1 or asked.ntasks != 1 or asked.export != "NONE":
         return fail("not what Wardround's jobs are")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import urllib3.exceptions
@@ -23,6 +23,8 @@ from datasites.runner.executors.options import KubernetesOptions
 
 log = logging.getLogger(__name__)
 _SECONDS = 20.0  # for one answer of the API
+_SECONDS_TO_GO = 30.0
+_LOOK_SECONDS = 0.5
 RIGHTS = (  # verb, group, resource, subresource: what the agent's account must be allowed in the namespace
     ("create", "batch", "jobs", ""),
     ("delete", "batch", "jobs", ""),
@@ -83,7 +85,7 @@ class Api:
 
         Raises NotStarted where it will not run any more.
         """
-        pods = self._do("list pods", self._core.list_namespaced_pod, label_selector=f"{RUN}={name}").items
+        pods = self._pods(name)
         if not pods:
             return "", self._event(name) or "its pod has not been made"
         pod = pods[0]
@@ -107,7 +109,7 @@ class Api:
     def why_ended(self, name: str) -> str:
         """Of a pod that was running: a sentence, empty where the cluster does not know."""
         try:
-            pods = self._do("list pods", self._core.list_namespaced_pod, label_selector=f"{RUN}={name}").items
+            pods = self._pods(name)
             _raise_if_lost(pods[0].status if pods else k8s.V1PodStatus(phase="Failed", reason="Deleted"))
         except NotStarted as why:
             return why.message
@@ -133,14 +135,31 @@ class Api:
             return line
 
     def remove(self, name: str) -> None:
-        """The job with its pod, at once, and the network policy after it. Logs what cannot be removed."""
-        now = client.V1DeleteOptions(propagation_policy="Background", grace_period_seconds=0)
-        for delete in (self._batch.delete_namespaced_job, self._network.delete_namespaced_network_policy):
+        """The job with its pod; and, once that is gone, the network policy. Logs what cannot be removed."""
+        now = client.V1DeleteOptions(propagation_policy="Foreground", grace_period_seconds=0)
+        try:
+            self._delete(self._batch.delete_namespaced_job, name, now)
+            until = time.monotonic() + _SECONDS_TO_GO
+            while self._pods(name):
+                if time.monotonic() > until:
+                    raise NotStarted("The cluster does not end a job's pod.")
+                time.sleep(_LOOK_SECONDS)
+            self._delete(self._network.delete_namespaced_network_policy, name, client.V1DeleteOptions())
+        except NotStarted as why:
+            log.error("%s See that job and network policy %s are gone.", why.message, name)
+
+    def _delete(self, call: Callable[..., Any], name: str, options: client.V1DeleteOptions) -> None:
+        with _explained("remove a job"):
             try:
-                self._do("remove a job", delete, name, body=now)
-            except NotStarted as why:
-                if not isinstance(why.__context__, ApiException) or why.__context__.status != 404:
-                    log.error("%s See that job and network policy %s are gone.", why.message, name)
+                call(name, self._namespace, body=options, _request_timeout=_SECONDS)
+            except ApiException as refused:
+                if refused.status != 404:
+                    raise
+
+    def _pods(self, name: str) -> list[k8s.V1Pod]:
+        selector = f"{RUN}={name}"
+        pods = self._do("list pods", self._core.list_namespaced_pod, label_selector=selector)
+        return list(pods.items)
 
     def missing_rights(self) -> list[str]:
         """What the agent's account may not do in the namespace."""
@@ -175,9 +194,8 @@ class Api:
         return ""
 
     def _do(self, what: str, call: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-        first = (arguments[0], self._namespace) if "delete" in call.__name__ else (self._namespace, *arguments)
         with _explained(what):
-            return call(*first, **more, _request_timeout=_SECONDS)
+            return call(self._namespace, *arguments, **more, _request_timeout=_SECONDS)
 
 
 @contextlib.contextmanager
@@ -198,7 +216,7 @@ def _explained(what: str) -> Iterator[None]:
 def _reason(refused: ApiException) -> str:
     """The API's own words: it answers with a Status object."""
     with contextlib.suppress(ValueError, TypeError, AttributeError):
-        return _line(json.loads(refused.body)["message"]) or f"status {refused.status}"
+        return _line(json.loads(refused.body or "")["message"]) or f"status {refused.status}"
     return f"status {refused.status}" if refused.status else _line(str(refused.reason)) or "it gave no reason"
 
 
@@ -214,8 +232,3 @@ def _raise_if_lost(status: k8s.V1PodStatus) -> None:
 
 def _line(text: str | None) -> str:
     return " ".join((text or "").split()).strip(" .")[:300]
-
-
-def readable(path: str) -> bool:
-    """Whether there is such a file; an empty path is not asked for."""
-    return not path or Path(path).is_file()

@@ -17,7 +17,6 @@ from datasites.runner.executors.base import Launch, Stop
 from datasites.runner.executors.options import KubernetesOptions
 from datasites.runner.executors.printed import Printed
 from datasites.runner.executors.relay import Gone, Relay
-from datasites.runner.executors.slurm import minutes
 
 if TYPE_CHECKING:
     from kubernetes.stream.ws_client import WSClient
@@ -45,7 +44,7 @@ class Kubernetes:
         """See `Executor.start`. The network policy is there before the job is."""
         from datasites.runner.executors.kubernetes import objects
 
-        api, seconds = self._api(), 60 * minutes(self.options, launch)
+        api, seconds = self._api(), 60 * self.options.minutes_for(launch.limits)
         stage = staging.put(self.options.shared, self.datasite, launch)
 
         def end() -> None:

@@ -18,7 +18,7 @@ from datasites.runner.errors import Code, NotStarted, WorkerFailed
 from datasites.runner.executors import staging
 from datasites.runner.executors.base import Launch, Stop
 from datasites.runner.executors.options import SlurmOptions
-from datasites.runner.executors.slurm import Slurm, minutes
+from datasites.runner.executors.slurm import Slurm
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
 from tests.support.federation import wait_for
@@ -125,7 +125,7 @@ def test_a_revocation_ends_the_job(begin, cluster):
 def test_a_job_that_ends_or_soon_will_is_not_called(begin, cluster, launch):
     worker = begin()
     assert worker.ready
-    began, limit = time.monotonic(), 60 * minutes(SlurmOptions(shared=cluster.shared), launch)
+    began, limit = time.monotonic(), 60 * SlurmOptions(shared=cluster.shared).minutes_for(launch.limits)
     assert worker._running.lasts(limit - 60)
     assert not worker._running.lasts(limit + time.monotonic() - began + 1)
     (cluster.state / "jobs" / cluster.jobs[0]).unlink()
