@@ -116,6 +116,9 @@ class Cluster:
             process.stdin.close()
         await outs
         ins.cancel()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+        process.wait()
         try:
             await socket.send_bytes(b'\3{"metadata":{},"status":"Success"}')
             await socket.close()

@@ -181,6 +181,7 @@ class Api:
 
     def close(self) -> None:
         """Closes the connections."""
+        self._client.rest_client.pool_manager.clear()
         self._client.close()
 
     def _event(self, name: str) -> str:

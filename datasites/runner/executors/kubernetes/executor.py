@@ -194,4 +194,6 @@ class _Exec:
         return isinstance(inner, ssl.SSLSocket) and inner.pending() > 0
 
     def _sentence(self) -> str:
+        if self._ended:  # by the agent
+            return ""
         return self._why() or "The line to the job on the cluster was cut."
