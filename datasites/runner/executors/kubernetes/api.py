@@ -32,6 +32,7 @@ RIGHTS = (  # verb, group, resource, subresource: what the agent's account must 
     ("delete", "networking.k8s.io", "networkpolicies", ""),
     ("list", "", "pods", ""),
     ("create", "", "pods", "exec"),
+    ("get", "", "pods", "exec"),  # which websockets ask for before Kubernetes 1.35
     ("list", "", "events", ""),
 )
 _STUCK = {  # of a container that waits: it will not get better

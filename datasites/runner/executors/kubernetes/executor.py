@@ -186,6 +186,8 @@ class _Exec:
         """See `Line.close`."""
         with contextlib.suppress(Exception):  # whatever state the websocket is in
             self._socket.close()
+        with contextlib.suppress(Exception):
+            self._socket.sock.shutdown()
         self._printed.close()
 
     def _pending(self) -> bool:

@@ -135,8 +135,6 @@ def test_an_eviction_fails_the_round_and_tells_the_owner_why(begin, cluster, cap
 def test_what_goes_wrong_is_one_sentence_and_leaves_nothing(executor, launch, cluster, change, sentence):
     for name, value in change.items():
         setattr(cluster, name, value)
-    if cluster.pod_status is None:
-        wait_for(lambda: True, "nothing")
     with pytest.raises(NotStarted, match=sentence) as caught:
         Worker.run_on(executor, launch)
     assert "\n" not in str(caught.value)
