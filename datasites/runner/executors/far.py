@@ -6,6 +6,7 @@ the worker in it, or refuses; then it hands bytes on. When the agent is silent o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -23,7 +24,7 @@ from datasites.runner.limits import Limits
 from datasites.runner.sandbox.choose import default_sandbox
 from policies.errors import WardroundError
 
-_IN, _OUT, _LOG = 0, 1, 2
+_IN, _OUT = 0, 1
 _MOST_WAITING = 1 << 20  # bytes for a worker that does not read
 
 
@@ -61,20 +62,23 @@ def main() -> None:
                 limits=errand.limits,
                 processes=errand.processes,
             )
-            worker = Local(sandbox, output=_LOG).start(launch)
+            printed, output = os.pipe()
+            worker = Local(sandbox, output).start(launch)
+            os.close(output)
+            os.set_blocking(printed, False)
         except (WardroundError, OSError) as why:
             _say(line(Kind.TROUBLE, str(why).encode()[:PIECE]))
             return
         try:
             _say(line(Kind.HELLO, sandbox.name.encode()))
-            _FarEnd(worker).serve()
+            _FarEnd(worker, printed).serve()
         finally:
             worker.stop()
 
 
 class _FarEnd:
-    def __init__(self, worker: Process) -> None:
-        self._worker = worker
+    def __init__(self, worker: Process, printed: int) -> None:
+        self._worker, self._printed = worker, printed
         self._ended = os.pidfd_open(worker.pid)
         self._lines, self._waiting = Lines(), b""
         self._heard = self._said = time.monotonic()
@@ -87,6 +91,7 @@ class _FarEnd:
                 return
             if self._waiting:
                 self._hand_on()
+            self._pass_prints_back()
             if self._worker.replies in ready:
                 self._pass_back()
             elif self._ended in ready:
@@ -102,7 +107,7 @@ class _FarEnd:
     def _poll(self) -> dict[int, int]:
         poll = select.poll()
         poll.register(_IN, select.POLLIN if len(self._waiting) < _MOST_WAITING else 0)
-        for descriptor in (self._worker.replies, self._ended):
+        for descriptor in (self._worker.replies, self._printed, self._ended):
             poll.register(descriptor, select.POLLIN)
         if self._waiting:
             poll.register(self._worker.tasks, select.POLLOUT)
@@ -130,6 +135,12 @@ class _FarEnd:
             pass
         except BrokenPipeError:
             self._waiting = b""
+
+    def _pass_prints_back(self) -> None:
+        """All that there is by now: the worker has written it before the reply."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._printed, PIECE):
+                _say(line(Kind.PRINTED, data))
 
     def _pass_back(self) -> None:
         data = os.read(self._worker.replies, PIECE)

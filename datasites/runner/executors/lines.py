@@ -22,6 +22,7 @@ class Kind(bytes, Enum):
     """The first letter of a line."""
 
     HELLO = b"h"  # far end: the worker was started; in which sandbox
+    PRINTED = b"p"  # far end: of what the study printed, before the reply that it was printed for
     BYTES = b"b"  # of the pipe: tasks on their way there, replies on their way back
     TROUBLE = b"t"  # far end: why it cannot be, one sentence for the owner
     ENDED = b"e"  # far end: the worker's exit status

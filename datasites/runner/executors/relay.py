@@ -17,6 +17,7 @@ from typing import Protocol
 from datasites.runner.errors import Code, NotStarted, WorkerFailed
 from datasites.runner.executors.base import Stop
 from datasites.runner.executors.lines import ALIVE, BEAT_SECONDS, PIECE, SILENCE_SECONDS, Garbled, Kind, Lines, line
+from datasites.runner.executors.printed import Printed
 from datasites.runner.launch import pipe
 
 log = logging.getLogger(__name__)
@@ -62,9 +63,9 @@ class Line(Protocol):
 class Relay:
     """The `Running` of a job on a cluster."""
 
-    def __init__(self, line_: Line, seconds: float) -> None:
-        """seconds: after which the cluster will end the job."""
-        self._line, self._ends_at = line_, time.monotonic() + seconds
+    def __init__(self, line_: Line, printed: Printed, seconds: float) -> None:
+        """printed: takes what the study prints. seconds: after which the cluster will end the job."""
+        self._line, self._printed, self._ends_at = line_, printed, time.monotonic() + seconds
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             self._from_agent, self._tasks = pipe(theirs, ours)
             self._replies, self._to_agent = pipe(ours, theirs)
@@ -149,6 +150,7 @@ class Relay:
             self._status = status
             self._theirs.close()
             self._line.close()
+            self._printed.close()
 
     def _relay(self) -> int:
         said, poll = time.monotonic(), select.poll()
@@ -180,6 +182,8 @@ class Relay:
         for kind, content in self._lines.feed(came):
             if kind is Kind.BYTES:
                 _write(self._to_agent, content)
+            elif kind is Kind.PRINTED:
+                self._printed.write(content)
             elif kind is Kind.HELLO:
                 self._hello.set()
             elif kind is Kind.TROUBLE:

@@ -53,12 +53,14 @@ class Slurm:
     def start(self, launch: Launch, should_stop: Stop) -> Relay:
         """See `Executor.start`."""
         stage = staging.put(self.options.shared, self.datasite, launch)
+        printed = Printed(launch.log, launch.limits.file_bytes)
         try:
-            line = _Srun(self.command(launch, stage), stage, Printed(launch.log, launch.limits.file_bytes))
+            line = _Srun(self.command(launch, stage), stage, printed)
         except BaseException:
+            printed.close()
             stage.remove()
             raise
-        relay = Relay(line, 60 * self.options.minutes_for(launch.limits))
+        relay = Relay(line, printed, 60 * self.options.minutes_for(launch.limits))
         relay.wait(self.options.queue_seconds + launch.limits.start_seconds, should_stop, line.last_said)
         return relay
 
@@ -132,7 +134,6 @@ class _Srun:
                 start_new_session=True,
             )
         except OSError as why:
-            printed.close()
             raise NotStarted(f"srun cannot be started ({why.strerror}).", "Run: wardround doctor.") from None
         self._in, self._out, self._err = (
             stream.fileno()
@@ -162,7 +163,7 @@ class _Srun:
             raise Gone(self._why()) from None
 
     def receive(self) -> bytes:
-        """See `Line.receive`; what is printed there goes to the log."""
+        """See `Line.receive`; what Slurm says, or a far end that breaks, goes to the log."""
         if text := _read(self._err):
             self._printed.write(text)
             self._said = (self._said + text)[-4096:]
@@ -172,7 +173,7 @@ class _Srun:
         return came or b""
 
     def last_said(self) -> str:
-        """What Slurm itself said last; after the start it could be the study that prints such a line."""
+        """What Slurm said last."""
         return _last(self._said)
 
     def cancel(self) -> None:
@@ -192,7 +193,6 @@ class _Srun:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-        self._printed.close()
 
     def _why(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

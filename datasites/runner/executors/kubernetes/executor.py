@@ -61,7 +61,7 @@ class Kubernetes:
             end()
             raise
         printed = Printed(launch.log, launch.limits.file_bytes)
-        relay = Relay(_Exec(socket, printed, end, lambda: api.why_ended(stage.name)), seconds)
+        relay = Relay(_Exec(socket, printed, end, lambda: api.why_ended(stage.name)), printed, seconds)
         relay.wait(launch.limits.start_seconds, should_stop, str)
         return relay
 
@@ -159,7 +159,7 @@ class _Exec:
             raise Gone(self._sentence()) from None
 
     def receive(self) -> bytes:
-        """See `Line.receive`; what is printed there goes to the log."""
+        """See `Line.receive`; what a far end that breaks says goes to the log."""
         from websocket import WebSocketException
 
         try:
@@ -188,7 +188,6 @@ class _Exec:
             self._socket.close()
         with contextlib.suppress(Exception):
             self._socket.sock.shutdown()
-        self._printed.close()
 
     def _pending(self) -> bool:
         """What TLS has read ahead is not seen by waiting for the socket."""
