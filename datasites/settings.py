@@ -5,11 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from datasites.runner.executors.options import KubernetesOptions, SlurmOptions
 from datasites.runner.limits import Limits
 from datasites.wire.files import write_atomically
 from datasites.wire.identity import check_email
@@ -54,7 +55,18 @@ class DatasiteSettings(BaseSettings):
     )
     metrics: str = Field(default="", description="Where on this machine metrics are served: 127.0.0.1:9464.")
     log_format: Literal["text", "json"] = Field(default="text", description="Of the agent's log lines.")
+    executor: Literal["local", "slurm", "kubernetes"] = Field(
+        default="local", description="Where studies run: on this machine, or as jobs of the hospital's own cluster."
+    )
+    slurm: SlurmOptions | None = Field(default=None, description="How, on a Slurm cluster.")
+    kubernetes: KubernetesOptions | None = Field(default=None, description="How, on a Kubernetes cluster.")
     limits: Limits = Field(default_factory=Limits, description="What the process of a study may use.")
+
+    @model_validator(mode="after")
+    def _says_how(self) -> Self:
+        if self.executor != "local" and getattr(self, self.executor) is None:
+            raise ValueError(f"executor is {self.executor!r}, and there is no [{self.executor}] section that says how")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -47,6 +47,7 @@ _NEVER_RAN = {  # a round with any other outcome is charged to the privacy budge
     Reason.BUDGET,
     Reason.KEPT,
     Reason.SECURE,
+    Reason.NOT_STARTED,
 }
 # outcomes that the study's code has no say in
 NOT_THE_CODES = {"released", Reason.STOPPED, Reason.TABLE, Reason.HOSPITAL} | _NEVER_RAN

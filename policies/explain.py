@@ -66,6 +66,10 @@ def _running(running: Running) -> list[str]:
         f"A study may have at most {running.rounds:,} rounds, each of at most {running.minutes_per_round:g} minutes.",
         f"At most {running.megabytes_per_round:g} megabytes may leave in a round.",
         _kept(running.kept_megabytes),
+        f"Study code may run in at most {running.most_processes:,} processes that train together; they speak with each "
+        "other and with nothing else."
+        if running.most_processes > 1
+        else "",
     ]
 
 

@@ -22,6 +22,7 @@ from policies.code import review
 from policies.errors import InvalidInput
 from policies.request import StudyRequest
 from policies.rules import ON_CODE, ON_REQUEST, RULES, Violation
+from policies.rules.processes import unexplained
 from policies.sections import Approval, Asking, Budget, Code, Data, Line, Release, Running, Section
 from policies.wording import problems_of
 
@@ -70,8 +71,9 @@ class Policy(Section):
     def digest(self) -> str:
         """Hex SHA-256 of what it says; comments and layout do not count."""
         said = self.model_dump(mode="json")
-        if said["running"]["kept_megabytes"] is None:  # as from before there was this entry, and the next
-            del said["running"]["kept_megabytes"]
+        for name in ("kept_megabytes", "processes"):
+            if said["running"][name] is None:  # as from before there was this entry, and the next
+                del said["running"][name]
         if not said["release"]["tables"]:
             del said["release"]["tables"]
         content = json.dumps(said, sort_keys=True, separators=(",", ":"))
@@ -80,7 +82,8 @@ class Policy(Section):
     def check(self, request: StudyRequest) -> list[Violation]:
         """Every way in which a study is more than this policy allows; empty when it allows all of it."""
         found = [violation for rule in ON_REQUEST for violation in rule(self, request)]
-        return found + [violation for rule in ON_CODE for violation in rule(self.code, request.findings)]
+        findings = unexplained(self, request)
+        return found + [violation for rule in ON_CODE for violation in rule(self.code, findings)]
 
     def check_code(self, files: Mapping[str, str]) -> list[Violation]:
         """What `check` says of the code alone: text by path."""

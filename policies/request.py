@@ -19,7 +19,7 @@ class StudyRequest:
 
     pseudonyms: whether the code sees which rows belong to one patient. patients: in the hospital's table.
     max_bytes: of one round's result. kept_bytes: of what stays at the hospital for the study's next round.
-    evaluate_arrays: shapes. files: text by path.
+    processes: of its code, that train together. evaluate_arrays: shapes. files: text by path.
     rounds_asked: as the study says, where the owner allows only `rounds`. events: all that a study of the private tier
     releases.
     protections: "secure_aggregation", "gate_noise": what this hospital will really apply to the study's results.
@@ -49,6 +49,7 @@ class StudyRequest:
     patients: int | None = None
     rounds_asked: int = 0
     kept_bytes: int = 0
+    processes: int = 1
     events: tuple[Event, ...] = ()
     protections: frozenset[str] = frozenset()
     summed: tuple[str, ...] | None = None

@@ -59,13 +59,15 @@ class Data(Section):
 
 class Running(Section):
     """How a study may run: in which tiers, and how much in each round. kept_megabytes: what study code may leave at the
-    hospital for its next round, which does not leave; nothing where it is not given."""
+    hospital for its next round, which does not leave; nothing where it is not given. processes: in how many a study's
+    code may train together, on several graphics cards for instance; in one where it is not given."""
 
     tiers: tuple[Tier, ...]
     rounds: Annotated[int, Strict(), Field(ge=1, le=100_000)]
     minutes_per_round: Annotated[float, Strict(), Field(gt=0, le=7 * 24 * 60)]
     megabytes_per_round: Annotated[float, Strict(), Field(gt=0, le=10_000)]
     kept_megabytes: Annotated[float, Strict(), Field(gt=0, le=500)] | None = None
+    processes: Annotated[int, Strict(), Field(ge=1, le=64)] | None = None
 
     @property
     def seconds_per_round(self) -> int:
@@ -75,6 +77,11 @@ class Running(Section):
     def bytes_per_round(self) -> int:
         """Of the result that leaves; a megabyte is a million bytes."""
         return int(self.megabytes_per_round * 1_000_000)
+
+    @property
+    def most_processes(self) -> int:
+        """Of one study, that train together."""
+        return self.processes or 1
 
     @property
     def kept_bytes(self) -> int:

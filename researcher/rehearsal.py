@@ -142,6 +142,7 @@ def _calls(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, li
         log=root / "log",
         limits=limits,
         sandbox=default_sandbox(private=False),
+        processes=study.processes,
     ) as worker:
         if missing := {"initialize", "fit", "evaluate"} - worker.functions:
             raise InvalidInput(f"study.py does not define {', '.join(sorted(missing))}.")

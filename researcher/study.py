@@ -40,6 +40,8 @@ class Study(Shown):
     "most_examples": 100_000}. Arrays of a test must be counts; {"tables": [...]} names those in which hospitals
     withhold small cells, {"sums": [...]} arrays that are sums over patients. See docs/secure-aggregation.md.
     gossip: hospitals train without a centre, as `Neighbours` says. See docs/topologies.md.
+    processes: each function runs in so many at a hospital, as under `torchrun`, and what rank 0 returns is the result.
+    See docs/executors.md.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Study(Shown):
     state_compression: str = ""
     secure_aggregation: bool | Mapping[str, Any] = False
     gossip: Neighbours | None = None
+    processes: int = 1
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -68,6 +71,7 @@ class Study(Shown):
             "compression": self.compression,
             "compression of the state": self.state_compression,
             "secure aggregation": "only the sum is seen" if self.secure_aggregation else "",
+            "processes": self.processes if self.processes > 1 else None,
             "repetition": self.repetition if self.repetition > 1 else None,
         }
 
@@ -121,6 +125,7 @@ class Study(Shown):
                 repetition=self.repetition,
                 rehearsal=rehearsal,
                 state_compression=self.state_compression,
+                processes=self.processes,
             )
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
@@ -131,7 +136,7 @@ class Study(Shown):
         files = {path: spec.sha256 for path, spec in describe_files(self.files()).items()}
         try:
             told = [files, dict(self.config), list(self.columns_of(dictionary)), dictionary.digest, self.compression]
-            return digest_of(told)
+            return digest_of([*told, self.processes])
         except (ValueError, TypeError):
             raise InvalidInput("The study's config is not JSON.", "Use text, numbers and lists.") from None
 

@@ -27,7 +27,7 @@ from datasites.backup.put_back import mark
 from datasites.home import DatasiteHome
 from datasites.monitoring.setbacks import count
 from datasites.rotation import finish as finish_rotation
-from datasites.runner.sandbox.choose import default_sandbox
+from datasites.runner.executors.choose import executor_of
 from datasites.settings import DatasiteSettings
 from datasites.state import State, now
 from datasites.wire import protocol, successions
@@ -65,8 +65,9 @@ class Agent:
         """Runs until `stopping` is set. Raises Unavailable where no study can be confined, and Refused when another
         agent serves this home, or when its audit log is not what the hospital has shown of it before. A store that is
         away, or a full disk, is waited for."""
-        default_sandbox(private=True)  # tried now, and not in the first round
+        self._executor = executor_of(self.settings)  # its sandbox is tried now, and not in the first round
         with self.home.alone():
+            self._executor.tidy()
             if put_back := mark(self.home):
                 raise Refused(
                     f"This datasite comes from a backup made {put_back.made}; what happened since is not in it.",
@@ -320,7 +321,8 @@ class Agent:
                 log.error("study %s cannot be served: %s", study[:12], problem)
             self._told.add(study)
             return
-        bench = Workbench(self.home, manifest, self.settings.limits, self.settings.worker_idle_seconds)
+        limits, idle = self.settings.limits, self.settings.worker_idle_seconds
+        bench = Workbench(self.home, manifest, limits, idle, self._executor)
         told = self._identity, researcher, self._store, self._state, bench, self.settings.poll_seconds
         follow = functools.partial(connection_of(self._client).follow, researcher.email)
         network = manifest.gossip

@@ -20,7 +20,7 @@ from datasites.release.compressed import Unfit, without_residual
 from datasites.release.examine import Verdict
 from datasites.release.held import hold
 from datasites.release.layout import released_bytes
-from datasites.runner.errors import Code, WorkerFailed
+from datasites.runner.errors import Code, NotStarted, WorkerFailed
 from datasites.runner.replies import Outcome, Task
 from datasites.state import NOT_THE_CODES, now
 from datasites.wire.arrays import Arrays
@@ -115,6 +115,7 @@ class RoundRunner:
         self._study = bench.manifest.digest
         self._sums = sums
         self._told_round = 0
+        self._ran = False  # whether anything of this round has met the table
 
     def answer(self, number: int, given: Message | bytes, in_order: bool) -> Answer:
         """Takes the message. Raises Interrupted when the agent is stopping."""
@@ -201,7 +202,7 @@ class RoundRunner:
         own = without_residual(kept)
         noise = self._spending.reserve(request, digest)
         self._audit.record(Kind.RUN_STARTED, study=self._study, round=number)
-        self._told_round = told
+        self._told_round, self._ran = told, False
         evaluated = self._run("evaluate", number, parameters, own) if request.evaluate else None
         if not request.fit:
             return Worked(evaluated=evaluated, noise=noise)
@@ -287,6 +288,7 @@ class RoundRunner:
         """One function of the study, and what the gate lets out of its result. Raises RoundRefused."""
         with self._failures(number):
             frame = self._bench.call(task, parameters, self._told_round, self._must_stop, kept)
+            self._ran = True
             verdict = self._judge(task, number, frame, parameters, spent, noise)
         if verdict.released is None:
             self._hold(task, number, frame, verdict, told=noise is None)
@@ -334,6 +336,9 @@ class RoundRunner:
                 self._audit.record(Kind.RUN_INTERRUPTED, study=self._study, round=number)
                 raise Interrupted from None
             raise RoundRefused(self._admission.refusal() or Reason(failure.code)) from None
+        except NotStarted as problem:
+            log.error("study %s round %d: %s", self._study[:12], number, problem)
+            raise RoundRefused(Reason.HOSPITAL if self._ran else Reason.NOT_STARTED) from None
         except (WardroundError, OSError) as problem:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             # not the table's fault: the approved copy was changed, or the disk is full

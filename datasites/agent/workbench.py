@@ -21,10 +21,10 @@ from datasites.release.gate import Gate, GateFailed, covered
 from datasites.release.terms import Cohort, Terms, terms_of
 from datasites.runner.command import TRAINING_FILE
 from datasites.runner.errors import Code, WorkerFailed
+from datasites.runner.executors.base import Executor, Launch
 from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
 from datasites.runner.replies import Task
-from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.manifest import Manifest
@@ -32,8 +32,11 @@ from policies.errors import Refused
 
 
 class Workbench:
-    def __init__(self, home: DatasiteHome, manifest: Manifest, limits: Limits, idle_seconds: float) -> None:
+    def __init__(
+        self, home: DatasiteHome, manifest: Manifest, limits: Limits, idle_seconds: float, executor: Executor
+    ) -> None:
         self.home = home
+        self._executor = executor
         self.manifest = manifest
         self.limits = limits.model_copy(
             update={"seconds_per_round": min(limits.seconds_per_round, manifest.seconds_per_round)}
@@ -51,10 +54,10 @@ class Workbench:
         """Runs `fit` or `evaluate`; the frame that comes back is for the gate. kept: what the last round left.
 
         Raises WorkerFailed; after all but code_error the process is gone. Raises Refused when the approved copy is no
-        longer what was approved.
+        longer what was approved, and NotStarted when the cluster did not start the process.
         """
         code = self._code()  # each call imports it anew from the disk
-        worker = self._worker or self._start(code)
+        worker = self._ready() or self._start(code, should_stop)
         config = {**self.manifest.config, "round": round_number}
         try:
             return worker.call(task, parameters, config, should_stop, kept)
@@ -145,18 +148,26 @@ class Workbench:
     def _scratch(self) -> Path:
         return self.folder / "scratch"
 
-    def _start(self, code: Path) -> Worker:
+    def _ready(self) -> Worker | None:
+        """The worker, if it is there: a cluster may have ended it since, or be about to."""
+        if self._worker and not self._worker.ready:
+            self._worker.stop()
+            self._worker = None
+        return self._worker
+
+    def _start(self, code: Path, should_stop: Callable[[], bool]) -> Worker:
         self._write_table()
         self._gate = self._gate or self._open_gate()  # it gets ready while the worker does
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._worker = Worker.start(
+        launch = Launch(
             code=code,
             table=self._table,
             scratch=private_folder(self._scratch),
             log=self.folder / STUDY_LOG,
             limits=self.limits,
-            sandbox=default_sandbox(private=True),
+            processes=self.manifest.processes,
         )
+        self._worker = Worker.run_on(self._executor, launch, should_stop)
         return self._worker
 
     def _open_gate(self) -> Gate:

@@ -43,6 +43,7 @@ def request_of(
         seconds_per_round=manifest.seconds_per_round,
         max_bytes=manifest.max_bytes,
         kept_bytes=outputs.stays_bytes,
+        processes=manifest.processes,
         fit_metrics=outputs.fit_metrics,
         evaluate_metrics=outputs.evaluate_metrics,
         evaluate_arrays={name: spec.shape for name, spec in outputs.evaluate_arrays.items()},

@@ -30,8 +30,10 @@ def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     from datasites.onboarding.checks import datasite_findings
 
     machine, datasite = examine(home), datasite_findings(home)
-    usable = machine[0].ok
-    ready = all(one.ok is not False for one in (machine[0], *datasite, *(f for f in machine if f.what == "disk")))
+    elsewhere = next((one for one in datasite if one.what == "executor"), None)
+    usable = elsewhere.ok if elsewhere else machine[0].ok  # the nodes' own sandboxes are tried when a job begins there
+    here = [one for one in machine if one.what == "disk" or (one.what == "sandbox" and elsewhere is None)]
+    ready = all(one.ok is not False for one in (*here, *datasite))
     findings = [*machine, *datasite]
     if as_json:
         said = {"private_data": usable, "ready": ready, "findings": [asdict(one) for one in findings]}

@@ -38,7 +38,7 @@ def datasite_findings(home: Path) -> list[Finding]:
         settings = DatasiteSettings.load(place.path)
     except WardroundError as why:
         return [Finding("datasite", why.message, ok=False, mend=why.hint)]
-    found = [_keys(place, settings), *_restored(place)]
+    found = [_keys(place, settings), *_restored(place), *_executor(settings)]
     found += list(_certificates(settings.store_options))
     reached = list(_store(settings))
     return [*found, *reached, *_tables(place, settings, reachable=reached[0].ok is True)]
@@ -54,6 +54,17 @@ def _keys(place: DatasiteHome, settings: DatasiteSettings) -> Finding:
         return f"{settings.email}, {under}, fingerprint {public.fingerprint}{times}"
 
     return _tried("keys", look)
+
+
+def _executor(settings: DatasiteSettings) -> Iterator[Finding]:
+    """Where studies run, if it is not this machine."""
+    from datasites.runner.executors.choose import executor_of
+
+    if settings.executor == "local":
+        return
+    sentence, mend = executor_of(settings).problem()
+    works = f"{settings.executor}: it would take a job; whether its nodes can confine a study, they say when one begins"
+    yield Finding("executor", sentence or works, ok=not sentence, mend=mend)
 
 
 def _restored(place: DatasiteHome) -> Iterator[Finding]:

@@ -173,6 +173,7 @@ def _asked(record: Record) -> Iterator[Block]:
             ("Purpose, in their words", m.purpose),
             ("Tier", f"{m.tier}: {_tier(m)}"),
             ("Rounds asked for", f"{m.rounds:,}, each of at most {duration(m.seconds_per_round)}"),
+            ("Processes of its code", f"{m.processes:,}, that train together" if m.processes > 1 else "one"),
             ("Could leave, at most", f"{total_bytes(m):,} bytes in all, {m.max_bytes:,} in a round"),
             ("Summed with other hospitals", _summed(m)),
             ("Sent to other hospitals", _shared(m, record.hospital.email)),

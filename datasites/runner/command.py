@@ -26,6 +26,7 @@ class Assignment(BaseModel):
     scratch: Path  # emptied after each call
     limits: Limits
     inside: Inside
+    processes: int = 1  # of the study, that do each call together: see ranks.py
 
     @property
     def trusted(self) -> bool:

@@ -1,7 +1,9 @@
 """How running a study's code can fail.
 
 WardroundError
-└── WorkerFailed      one of seven codes, each with a fixed public sentence; the detail stays in the hospital's log file
+├── WorkerFailed      one of seven codes, each with a fixed public sentence; the detail stays in the hospital's log file
+└── Unavailable
+    └── NotStarted    no worker could be started, on a cluster for instance: nothing ran, and nothing is charged
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from datasites.wire.reasons import Reason
-from policies.errors import WardroundError
+from policies.errors import Unavailable, WardroundError
 
 
 class Code(StrEnum):
@@ -35,3 +37,7 @@ class WorkerFailed(WardroundError):
         super().__init__(Reason(code).text)
         self.code = code
         self.log = log
+
+
+class NotStarted(Unavailable):
+    """No worker could be started where it should run. The sentence is for the owner, and stays here."""

@@ -8,11 +8,11 @@ import os
 import signal
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from datasites.runner.command import Assignment, environment
-from datasites.runner.limits import Limits
+from datasites.runner.errors import NotStarted
+from datasites.runner.executors.base import Launch
 from datasites.runner.sandbox.base import Sandbox
 
 _PIPE_BYTES = 1024 * 1024  # the most that an unprivileged user may ask for
@@ -21,28 +21,38 @@ _PIPE_BYTES = 1024 * 1024  # the most that an unprivileged user may ask for
 _STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="runner-starter")
 
 
-def spawn(
-    code: Path, table: Path, scratch: Path, log: Path, limits: Limits, sandbox: Sandbox
-) -> tuple[subprocess.Popen[bytes], int, int]:
-    """The started process, and our ends of its pipes, non-blocking: where to write tasks and where to read replies."""
+def spawn(launch: Launch, sandbox: Sandbox, output: int | None = None) -> tuple[subprocess.Popen[bytes], int, int]:
+    """The started process, and our ends of its pipes, non-blocking: where to write tasks and where to read replies.
+
+    output: takes what is printed, in place of the log file. Raises NotStarted for a study of several processes in a
+    sandbox that has no network of its own.
+    """
+    if launch.processes > 1 and not sandbox.own_network:
+        raise NotStarted(
+            f"A study of several processes cannot be confined by {sandbox.name}: they speak to each other by sockets.",
+            "Only bubblewrap gives them a network with nothing else on it; see: wardround doctor.",
+        )
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         their_tasks, our_tasks = pipe(theirs, ours)
         our_replies, their_replies = pipe(ours, theirs)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-        theirs.callback(os.close, output)
+        if output is None:
+            output = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            theirs.callback(os.close, output)
         assignment = Assignment(
-            code=code,
-            table=table,
+            code=launch.code,
+            table=launch.table,
             tasks=their_tasks,
             replies=their_replies,
-            scratch=scratch,
-            limits=limits,
+            scratch=launch.scratch,
+            limits=launch.limits,
             inside=sandbox.inside,
+            processes=launch.processes,
         )
+        reads, several = (launch.code, launch.table), launch.processes > 1
         process = start(
-            sandbox.command(assignment.argv(), (code, table), scratch, limits),
-            cwd=scratch,
-            env=environment(scratch, limits.gpus),
+            sandbox.command(assignment.argv(), reads, launch.scratch, launch.limits, several=several),
+            cwd=launch.scratch,
+            env=environment(launch.scratch, launch.limits.gpus),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

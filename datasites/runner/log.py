@@ -19,7 +19,7 @@ class Keeper:
     """Copies from the pipe of each call to the log; of a flood the beginning and, where a traceback is, the end."""
 
     def __init__(self, descriptor: int, max_bytes: int) -> None:
-        self._log = descriptor
+        self._log, self._written = descriptor, 0
         self._max_bytes = max_bytes
         self._kept = min(_KEPT_FOR_TRACEBACKS, max_bytes // 2)
         self._end = b""
@@ -45,11 +45,11 @@ class Keeper:
         self._write(text.encode("utf-8", "backslashreplace")[-_KEPT_FOR_TRACEBACKS:])
 
     def _size(self) -> int:
-        return os.fstat(self._log).st_size
+        return max(os.fstat(self._log).st_size, self._written)  # the log of a job on a cluster is a pipe
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the file's limit, or a full disk
-            os.write(self._log, data)
+            self._written += os.write(self._log, data)
 
 
 def redirect(pipe: int) -> None:

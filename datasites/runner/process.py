@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from datasites.runner.command import STUDY_MODULE, TRAINING_FILE, has_code
 from datasites.runner.errors import Code, WorkerFailed
+from datasites.runner.executors.base import Executor, Launch, Running
+from datasites.runner.executors.local import Local
 from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
-from datasites.runner.launch import kill, spawn
 from datasites.runner.limits import Limits
 from datasites.runner.replies import Task, decode_ready, failure
 from datasites.runner.sandbox.base import Sandbox
@@ -31,33 +31,44 @@ _BY_SIGNAL: dict[int, Code] = {signal.SIGKILL: Code.OUT_OF_MEMORY, signal.SIGXCP
 class Worker:
     """A running worker of one study. Use it from one thread, and in a `with` block, which stops it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], tasks: int, replies: int, log: Path, limits: Limits) -> None:
-        self._process = process
-        self._tasks = tasks
-        self._replies = replies
+    def __init__(self, running: Running, log: Path, limits: Limits) -> None:
+        self._running = running
         self._log = log
         self._limits = limits
         self._stopped = False
         self.functions: frozenset[Task] = frozenset()
 
     @classmethod
-    def start(cls, code: Path, table: Path, scratch: Path, log: Path, limits: Limits, sandbox: Sandbox) -> Self:
-        """Starts a worker on the study in folder `code` and the Parquet file `table`, and waits until it is ready.
+    def start(
+        cls, code: Path, table: Path, scratch: Path, log: Path, limits: Limits, sandbox: Sandbox, processes: int = 1
+    ) -> Self:
+        """Starts a worker on this machine, on the study in folder `code` and the Parquet file `table`.
 
         A folder without study.py holds training.json: the hospital's own training runs then, and no other code.
 
-        `scratch` becomes its home and working folder, `log` the file (appended to) that takes what it prints. Returns
-        with `functions` set: which of initialize, fit and evaluate the study has. Raises InvalidInput when `code` or
-        `table` are not there, and WorkerFailed when it does not get ready; then no process is left.
+        `scratch` becomes its home and working folder, `log` the file (appended to) that takes what it prints;
+        `processes` train together. Otherwise as `run_on`.
         """
-        code, table, scratch = code.resolve(), table.resolve(), scratch.resolve()
-        if not (has_code(code) or (code / TRAINING_FILE).is_file()) or not table.is_file():
+        return cls.run_on(Local(sandbox), Launch(code, table, scratch, log, limits, processes))
+
+    @classmethod
+    def run_on(cls, executor: Executor, launch: Launch, should_stop: Callable[[], bool] = lambda: False) -> Self:
+        """Starts a worker where the executor runs them, and waits until it is ready.
+
+        Returns with `functions` set: which of initialize, fit and evaluate the study has. Raises InvalidInput when
+        code or table are not there, WorkerFailed when it does not get ready, and what the executor raises; then no
+        process is left.
+        """
+        places = {name: getattr(launch, name).resolve() for name in ("code", "table", "scratch")}
+        launch = replace(launch, **places)
+        code = launch.code
+        if not (has_code(code) or (code / TRAINING_FILE).is_file()) or not launch.table.is_file():
             raise InvalidInput("The study's code or its table is not there.", f"Put {STUDY_MODULE}.py into its folder.")
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        worker = cls(*spawn(code, table, scratch, log, limits, sandbox), log, limits)
+        launch.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        worker = cls(executor.start(launch, should_stop), launch.log, launch.limits)
         with worker._failures():
-            patience = Patience(limits.start_seconds, None, worker._is_gone)
-            worker.functions = decode_ready(read_frame(worker._replies, _MAX_READY, patience))
+            patience = Patience(launch.limits.start_seconds, should_stop, worker._is_gone)
+            worker.functions = decode_ready(read_frame(worker._running.replies, _MAX_READY, patience))
         return worker
 
     @property
@@ -66,9 +77,14 @@ class Worker:
         return not self._stopped
 
     @property
+    def ready(self) -> bool:
+        """Whether it is there, and may be there until the longest call that it could be given now is over."""
+        return self.alive and not self._is_gone() and self._running.lasts(self._limits.seconds_per_round)
+
+    @property
     def pid(self) -> int:
-        """Its process, which leads a session and process group of its own."""
-        return self._process.pid
+        """The process of this machine that is the worker, or speaks to it; 0 where a thread does."""
+        return self._running.pid
 
     def call(
         self,
@@ -89,11 +105,11 @@ class Worker:
             raise WorkerFailed(Code.DIED, self._log)
         message = self._message(task, parameters, config, kept)
         with self._failures():
-            if has_input(self._replies):  # an answer to no question: from here on replies could be out of step
+            if has_input(self._running.replies):  # an answer to no question: from here on replies could be out of step
                 raise WorkerFailed(Code.BAD_OUTPUT)
             patience = Patience(self._limits.seconds_per_round, should_stop, self._is_gone)
-            write_frame(self._tasks, message, patience)
-            reply = read_frame(self._replies, self._limits.output_bytes, patience)
+            write_frame(self._running.tasks, message, patience)
+            reply = read_frame(self._running.replies, self._limits.output_bytes, patience)
             if code := failure(reply):
                 raise WorkerFailed(code)
             return reply
@@ -103,9 +119,7 @@ class Worker:
         if self._stopped:
             return
         self._stopped = True
-        kill(self._process)
-        os.close(self._tasks)
-        os.close(self._replies)
+        self._running.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -154,12 +168,7 @@ class Worker:
         until = time.monotonic() + _SECONDS_TO_DIE
         while not self._is_gone() and time.monotonic() < until:
             time.sleep(0.005)
-        end = self._end()
-        return end.si_status % 128 if end and (end.si_code != os.CLD_EXITED or end.si_status > 128) else 0
+        return max(0, (self._running.status() or 0) - 128)
 
     def _is_gone(self) -> bool:
-        return self._end() is not None
-
-    def _end(self) -> os.waitid_result | None:
-        # WNOWAIT: not reaped yet, so that its number stays the name of its group until stop() has killed that
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return self._running.status() is not None

@@ -12,12 +12,13 @@ import signal
 import sys
 import warnings
 
-from datasites.runner import hugepages, leftovers, log
+from datasites.runner import hugepages, leftovers, log, ranks
 from datasites.runner.cell import Cell, Ended
 from datasites.runner.command import Assignment
 from datasites.runner.frames import Closed, copy_frame, has_input, read_frame, write_frame
 from datasites.runner.preload import preload, reseed, warm_up
 from datasites.runner.sandbox import privileges, rlimits
+from datasites.runner.sandbox.bubblewrap import shared_memory
 from datasites.runner.sandbox.confine import Confinement
 from datasites.runner.study import LOAD, Answering, Study
 
@@ -54,7 +55,10 @@ class _Worker:
         self._scratch, self._limits = assignment.scratch, assignment.limits
         self._keeper = log.Keeper(1, assignment.limits.file_bytes)
         reads, gpus = (assignment.code, assignment.table), assignment.limits.gpus
-        self._confinement = Confinement(assignment.inside, reads, assignment.scratch, with_gpus=gpus)
+        self._ranks = assignment.processes
+        self._confinement = Confinement(
+            assignment.inside, reads, assignment.scratch, with_gpus=gpus, loopback=self._ranks > 1
+        )
         self._study = _study(assignment)
         if not gpus:
             warm_up()
@@ -82,7 +86,8 @@ class _Worker:
         cell.pass_on(self._replies)
         cell.close()
         leftovers.end_processes(self._spare.pid if self._spare else 0)
-        leftovers.empty(self._scratch)
+        for folder in (self._scratch, *shared_memory(self._ranks > 1, self._limits)):
+            leftovers.empty(folder)
 
     def _look(self) -> None:
         """Now and then during a call. Raises Ended when it uses too much."""
@@ -104,11 +109,20 @@ class _Worker:
         privileges.when_parent_ends(signal.SIGKILL)
         privileges.readable()
         self._confinement.apply()
-        if self._limits.gpus:
+        if self._ranks == 1 and self._limits.gpus:
             warm_up()
         task = read_frame(tasks, _MAX_TASK)
+        if self._ranks == 1 or task == LOAD:
+            reseed()
+            write_frame(replies, self._study.answer(task))
+        else:
+            ranks.answer(self._ranks, replies, lambda: self._as_rank(task))
+
+    def _as_rank(self, task: bytes) -> bytes:
+        if self._limits.gpus:
+            warm_up()
         reseed()
-        write_frame(replies, self._study.answer(task))
+        return self._study.answer(task)
 
 
 def _study(assignment: Assignment) -> Answering:

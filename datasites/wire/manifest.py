@@ -204,6 +204,7 @@ class Manifest(Frozen):
     then what can be read of it, at both ends.
     secure_aggregation: who adds up what leaves; nobody then sees what one hospital adds.
     gossip: the hospitals that train without a centre, and which of them send each other their models.
+    processes: in how many the study's code runs at each hospital, as under `torchrun`.
     """
 
     version: Literal[1] = 1
@@ -226,6 +227,7 @@ class Manifest(Frozen):
     state_compression: str = ""
     secure_aggregation: SecureAggregation | None = None
     gossip: Network | None = None
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
 
     def __repr__(self) -> str:
         return f"<Manifest: {self.job_name}; {self.tier} tier; of {self.researcher}; digest {self.digest[:12]}>"
@@ -239,6 +241,7 @@ class Manifest(Frozen):
             "columns": ", ".join(self.columns),
             "files": ", ".join(self.files),
             "rounds": self.rounds,
+            **({"processes that train together": self.processes} if self.processes > 1 else {}),
             "config": ", ".join(f"{name}={value}" for name, value in self.config.items()),
             "leaves in a round, at most": f"{self.max_bytes:,} bytes",
             "digest": self.digest,
@@ -253,8 +256,8 @@ class Manifest(Frozen):
         if asked is None:
             if ENTRY not in self.files:
                 raise ValueError(f"the code must hold a {ENTRY}")
-        elif self.files or self.config:
-            raise ValueError("a private study has no code and no config")
+        elif self.files or self.config or self.processes > 1:
+            raise ValueError("a private study has no code, no config and one process")
         elif sorted(self.columns) != sorted(asked.columns):
             raise ValueError("the columns are not those that the hospital's own program is to read")
         elif self.outputs != private_outputs(asked, self.outputs.compression):
@@ -285,6 +288,8 @@ class Manifest(Frozen):
         for name in ("state_compression", "secure_aggregation", "gossip"):
             if not content[name]:  # as before there was the field
                 del content[name]
+        if self.processes == 1:
+            del content["processes"]
         return canonical_json(content)
 
     @model_validator(mode="after")

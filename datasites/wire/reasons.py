@@ -35,6 +35,7 @@ class Reason(StrEnum):
     KEPT = "kept"
     QUORUM = "quorum"
     SECURE = "secure"
+    NOT_STARTED = "not_started"
 
     @property
     def text(self) -> str:
@@ -59,6 +60,7 @@ _TEXT = {
     Reason.BAD_MESSAGE: "The round's message could not be read, or is not for this study and hospital.",
     Reason.TABLE: "The hospital could not provide the table for this study; its data owner must look at it.",
     Reason.HOSPITAL: "The hospital could not run the round; its data owner must look at it.",
+    Reason.NOT_STARTED: "The hospital could not start the study; nothing ran. Its data owner must look at it.",
     Reason.COHORT: "Too few patients stand behind the result, or more than there are; it stays at the hospital.",
     Reason.NORM: "The model moved further in this round than the hospital's policy allows; it stays at the hospital.",
     Reason.OUTPUTS: "The result holds what the hospital's policy does not let out; it stays at the hospital.",

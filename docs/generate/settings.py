@@ -36,10 +36,15 @@ def undocumented() -> list[str]:
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every field by its name in the file, those of sections too."""
     for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from fields(info.annotation, f"{prefix}{name}.")
+        sections = [one for one in (info.annotation, *get_args(info.annotation)) if _is_section(one)]
+        if sections:
+            yield from fields(sections[0], f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", info
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def kind(info: FieldInfo) -> str:

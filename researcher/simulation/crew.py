@@ -49,6 +49,7 @@ class Crew:
             target.write_bytes(data)
         (folder / "code" / "study.py").write_bytes(_WRAPPER.read_bytes())
         pd.concat(views.values(), ignore_index=True).to_parquet(folder / "table.parquet", index=False)
+        self._ranks = study.processes
         self._size = processes or os.cpu_count() or 1
         self._free: SimpleQueue[Worker] = SimpleQueue()
         self._all: list[Worker] = []
@@ -110,6 +111,7 @@ class Crew:
             log=self.log,
             limits=self._limits,
             sandbox=default_sandbox(private=False),
+            processes=self._ranks,
         )
         self._all.append(worker)
         return worker

@@ -107,6 +107,24 @@ def test_nothing_is_allowed_by_leaving_it_out(path: tuple[str, ...]) -> None:
         Policy.model_validate(raw)
 
 
+def test_one_process_where_the_policy_does_not_speak_of_it(asks: Ask) -> None:
+    """And such a policy has the digest from before there was that entry; where it allows several, PyTorch's own way to
+    speak with each other is no ground for refusal, and other networks are."""
+    raw = tomllib.loads(example_text("standard"))
+    plain = Policy.model_validate(raw)
+    several = Policy.model_validate({**raw, "running": {**raw["running"], "processes": 2}})
+    said = plain.model_dump(mode="json")
+    del said["running"]["processes"]
+    before = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    assert plain.digest == hashlib.sha256(before.encode()).hexdigest() != several.digest
+    asked = {"files": {"study.py": "import torch.distributed as dist\ndist.init_process_group('gloo')\n"}}
+    assert {one.rule for one in several.check(asks(**asked, processes=2))} == set()
+    for policy, more in ((several, {}), (plain, {"processes": 2}), (several, {"processes": 3})):
+        assert "calls" in {one.rule for one in policy.check(asks(**asked, **more))}
+    other = {"files": {"study.py": "import socket\n"}, "processes": 2}
+    assert "calls" in {one.rule for one in several.check(asks(**other))}
+
+
 def test_nothing_is_kept_where_the_policy_does_not_speak_of_it() -> None:
     """And such a policy has the digest from before there was that entry."""
     raw = tomllib.loads(example_text("standard"))
@@ -114,7 +132,8 @@ def test_nothing_is_kept_where_the_policy_does_not_speak_of_it() -> None:
     policy = Policy.model_validate(raw)
     assert policy.running.kept_bytes == 0
     content = policy.model_dump(mode="json")
-    content["running"].pop("kept_megabytes")
+    for name in ("kept_megabytes", "processes"):
+        content["running"].pop(name)
     before = json.dumps(content, sort_keys=True, separators=(",", ":"))
     assert (
         policy.digest

@@ -78,8 +78,10 @@ def _often(m: Manifest) -> list[tuple[str, str]]:
     most = f"at most {duration(m.seconds_per_round)}"
     if m.statistics is not None:
         return [("Rounds", f"none: it is answered once, in {most}"), ("Leaves, at most", f"{total_bytes(m):,} bytes")]
+    together = f"{m.processes:,}, which speak with each other and with nothing else"
     return [
         ("Rounds", f"{m.rounds:,}, each of {most}"),
+        *([("Processes that train together", together)] if m.processes > 1 else []),
         ("Leaves in a round, at most", f"{m.max_bytes:,} bytes"),
         ("Leaves in all, at most", f"{total_bytes(m):,} bytes: {m.rounds:,} rounds and one last test"),
     ]

@@ -45,7 +45,9 @@ def _what(packet: Packet) -> str:
 def _how_often(m: Manifest) -> str:
     if m.statistics is not None:
         return f"It would be answered once, in at most {duration(m.seconds_per_round)}."
-    return f"It would run in at most {counted(m.rounds, 'round')}, each of at most {duration(m.seconds_per_round)}."
+    together = f", and in {m.processes:,} processes that train together" if m.processes > 1 else ""
+    most = f"each of at most {duration(m.seconds_per_round)}"
+    return f"It would run in at most {counted(m.rounds, 'round')}, {most}{together}."
 
 
 def _leaves(m: Manifest) -> str:

@@ -39,12 +39,23 @@ class Sandbox(Protocol):
         """What the worker must do itself."""
         ...
 
-    def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:
+    @property
+    def own_network(self) -> bool:
+        """Whether processes of a study may be given sockets: none of them leads to anything but each other.
+
+        On mock data, where nothing is confined, they may.
+        """
+        ...
+
+    def command(
+        self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits, *, several: bool = False
+    ) -> list[str]:
         """The argv to start in place of `argv`.
 
         `reads` are absolute paths (the study's code, its table) that it may read besides the Python it runs on;
-        `scratch` is the only folder that it may write. Open file descriptors must pass through, and killing
-        the started process must kill all that it started. A signal that ends the worker is passed on, as the
-        same signal or as exit status 128 + signal. Raises Unavailable where this machine cannot confine so.
+        `scratch` is the only folder that it may write. several: processes train together. Open file descriptors must
+        pass through, and killing the started process must kill all that it started. A signal that ends the worker is
+        passed on, as the same signal or as exit status 128 + signal. Raises Unavailable where this machine cannot
+        confine so.
         """
         ...

@@ -53,9 +53,16 @@ class Bubblewrap:
         """See `Sandbox.inside`."""
         return Inside.CALLS
 
-    def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:
+    @property
+    def own_network(self) -> bool:
+        """See `Sandbox.own_network`: a network namespace, with a loopback alone."""
+        return True
+
+    def command(
+        self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits, *, several: bool = False
+    ) -> list[str]:
         """See `Sandbox.command`. Folders keep their names; the scratch is another one, in memory, at the same place."""
-        python = needs()
+        python, size = needs(), ("--size", str(limits.scratch_bytes), "--perms", "0700")
         return [
             program(),
             *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
@@ -65,11 +72,17 @@ class Bubblewrap:
             *("--proc", "/proc", "--dev", "/dev"),
             *_flat("--dev-bind", ((path, path) for path in (gpus.devices() if limits.gpus else ()))),
             *_flat("--ro-bind", ((path, path) for path in reads)),
-            *("--size", str(limits.scratch_bytes), "--perms", "0700", "--tmpfs", str(scratch)),
+            *(*size, "--tmpfs", str(scratch)),
+            *(word for at in shared_memory(several, limits) for word in (*size, "--tmpfs", str(at))),
             # the rest has no limit of size; and root could write to the kernel's settings in /proc/sys
             *("--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", str(scratch), "--"),
             *argv,
         ]
+
+
+def shared_memory(several: bool, limits: Limits) -> tuple[Path, ...]:
+    """Where processes with graphics cards hand each other tensors (NCCL); there is no such place for others."""
+    return (Path("/dev/shm"),) if several and limits.gpus else ()  # noqa: S108
 
 
 def program() -> str:

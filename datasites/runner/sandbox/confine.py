@@ -13,8 +13,18 @@ from datasites.runner.sandbox.base import Inside
 class Confinement:
     """Made once by the worker; `apply` is then cheap (well under a millisecond). Raises OSError."""
 
-    def __init__(self, inside: Inside, reads: Iterable[Path], scratch: Path, *, with_gpus: bool = False) -> None:
+    def __init__(
+        self,
+        inside: Inside,
+        reads: Iterable[Path],
+        scratch: Path,
+        *,
+        with_gpus: bool = False,
+        loopback: bool = False,
+    ) -> None:
+        """loopback: TCP sockets are allowed, for where there is no network but the study's own."""
         self._inside = inside
+        self._loopback = loopback
         files = inside is Inside.CALLS_AND_FILES
         self._rules = landlock.ruleset(reads, [scratch], with_gpus=with_gpus) if files else None
 
@@ -30,7 +40,7 @@ class Confinement:
         privileges.no_new_privileges()
         privileges.drop_capabilities()
         if self._rules is None:
-            seccomp.apply(seccomp.program())
+            seccomp.apply(seccomp.program(loopback=self._loopback))
         else:
             landlock.apply(self._rules)
             os.close(self._rules)

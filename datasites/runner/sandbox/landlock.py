@@ -55,7 +55,14 @@ class Landlock:
         """See `Sandbox.inside`."""
         return Inside.CALLS_AND_FILES
 
-    def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:
+    @property
+    def own_network(self) -> bool:
+        """See `Sandbox.own_network`: it has no say over whom a socket reaches."""
+        return False
+
+    def command(
+        self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits, *, several: bool = False
+    ) -> list[str]:
         """See `Sandbox.command`; the worker calls `ruleset` and, in each call's process, `apply`."""
         if why := problem():
             raise Unavailable(why)

@@ -43,7 +43,14 @@ class ProcessLimits:
         """See `Sandbox.inside`."""
         return Inside.NOTHING
 
-    def command(self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits) -> list[str]:
+    @property
+    def own_network(self) -> bool:
+        """See `Sandbox.own_network`."""
+        return True
+
+    def command(
+        self, argv: Sequence[str], reads: Sequence[Path], scratch: Path, limits: Limits, *, several: bool = False
+    ) -> list[str]:
         """See `Sandbox.command`; the worker calls `apply` before it imports the study's code."""
         return list(argv)
 

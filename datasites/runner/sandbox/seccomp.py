@@ -33,14 +33,19 @@ _DENIED: _Step = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
 _ALLOWED: _Step = (_RETURN, 0, 0, _ALLOW)
 
 
-def program(*, files: bool = False, signals: bool = False) -> bytes:
+def program(*, files: bool = False, signals: bool = False, loopback: bool = False) -> bytes:
     """The filter for this machine and process: an array of struct sock_filter.
 
     `files` also refuses changes of files' metadata by name, `signals` also signals to all but the calling process:
-    both are for where nothing else keeps them from what is not the study's. Raises Unavailable on other processors.
+    both are for where nothing else keeps them from what is not the study's. `loopback` allows TCP, and no other
+    protocol, over IPv4 and IPv6: only for where a network namespace holds nothing but the study's own loopback.
+    Raises Unavailable on other processors.
     """
     steps, column = _beginning()
     refused = syscalls.REFUSED | (syscalls.METADATA if files else {}) | (syscalls.SIGNALS if signals else {})
+    if loopback:
+        steps += _case(refused["socket"][column], _tcp())
+        refused = {name: numbers for name, numbers in refused.items() if name not in syscalls.TCP}
     for name, numbers in refused.items():
         # glibc tries clone3 first, and clone when the kernel says that it has none
         answer = (_RETURN, 0, 0, _ERRNO | errno.ENOSYS) if name == "clone3" else _DENIED
@@ -103,6 +108,17 @@ def _judgements(signals: bool) -> list[tuple[str, list[_Step]]]:
     if signals:  # raise(3) and abort(3) still work
         judged.append(("tgkill", [_argument(0), (_EQUAL, 1, 0, os.getpid()), _DENIED, _ALLOWED]))
     return judged
+
+
+def _tcp() -> list[_Step]:
+    """Of socket(2)'s family, type and protocol. Other protocols of streams (SCTP, MPTCP, SMC) are seldom tested; by
+    NETLINK_ROUTE the list of network interfaces is asked for, which gloo and NCCL do."""
+    kind = [_argument(1), (_AND, 0, 0, 0xF)]
+    route = [*kind, (_EQUAL, 0, 3, socket.SOCK_RAW), _argument(2), (_EQUAL, 0, 1, 0), _ALLOWED, _DENIED]
+    stream = [*kind, (_EQUAL, 0, 4, socket.SOCK_STREAM), _argument(2)]
+    stream += [(_EQUAL, 1, 0, 0), (_EQUAL, 0, 1, socket.IPPROTO_TCP), _ALLOWED, _DENIED]
+    family = [_argument(0), (_EQUAL, 0, len(route), socket.AF_NETLINK), *route]
+    return [*family, (_EQUAL, 2, 0, socket.AF_INET), (_EQUAL, 1, 0, socket.AF_INET6), _DENIED, *stream]
 
 
 def _argument(index: int) -> _Step:

@@ -139,6 +139,9 @@ SIGNALS: Numbers = {
     "pidfd_send_signal": (424, 424),
 }
 
+# what of REFUSED processes need that train together; socket(2) then by its arguments
+TCP = ("socket", "connect", "bind", "listen", "accept", "accept4", "sendmsg")
+
 BY_ARGUMENT: Numbers = {
     "clone": (56, 220),
     "socketpair": (53, 199),

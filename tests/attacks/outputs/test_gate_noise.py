@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from scipy.stats import norm
 
 from datasites.release.layout import write
 from datasites.release.terms import Cohort, terms_of
+from datasites.runner.errors import NotStarted
 from datasites.runner.replies import Outcome
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import decode_reply
@@ -98,6 +100,22 @@ def test_failing_on_purpose_says_nothing(ward: Ward) -> None:
 def test_an_evaluation_is_refused_before_the_code_runs(ward: Ward) -> None:
     assert ward.round(COPY_ROWS, evaluate=True).outcome == Reason.OUTPUTS
     assert (started(ward), charged(ward)) == (0, ())
+
+
+class _Full:
+    """A cluster without room."""
+
+    def start(self, launch: object, should_stop: object) -> NoReturn:
+        raise NotStarted("The cluster did not start the job.")
+
+
+def test_a_study_that_was_not_started_is_not_charged_for_that_round(ward: Ward) -> None:
+    ward.bench._executor, here = _Full(), ward.bench._executor
+    assert ward.round(COPY_ROWS, evaluate=False).outcome == Reason.NOT_STARTED
+    assert (started(ward), charged(ward)) == (1, ())
+    ward.bench._executor = here
+    assert ward.round(COPY_ROWS, evaluate=False).outcome == "released"
+    assert charged(ward) == (Gaussian(NOISE / 2, 1, "hospital"),)
 
 
 def test_a_gate_that_dies_lets_nothing_out_and_the_round_is_charged(ward: Ward) -> None:

@@ -21,7 +21,9 @@ from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
 from datasites.home import DatasiteHome
 from datasites.release.held import HeldOutput, held_outputs
+from datasites.runner.executors.local import Local
 from datasites.runner.limits import Limits
+from datasites.runner.sandbox.choose import default_sandbox
 from datasites.state import AnsweredRound, State, now
 from datasites.wire.arrays import Arrays
 from datasites.wire.decision import Decision, SignedDecision
@@ -116,7 +118,7 @@ class Ward:
             decided_at=now(),
         )
         self.state.record_decision(SignedDecision.sign(decision, identity))
-        self.bench = Workbench(self.home, self.manifest, Limits(), 60)
+        self.bench = Workbench(self.home, self.manifest, Limits(), 60, Local(default_sandbox(private=True)))
         # such a study would not be approved, nor run on: here the gate alone must hold
         admission = Admission(self.state, self.manifest.digest, identity.public, lambda _: None)
         spending = Spending(self.home, self.state.ledger, self.manifest)

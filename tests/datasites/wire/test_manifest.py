@@ -73,6 +73,7 @@ OTHER: dict[str, Any] = {
     "outputs": {**fields()["outputs"], "fit_metrics": []},
     "repetition": 2,
     "state_compression": "int8+zstd",
+    "processes": 2,
     "secure_aggregation": {"hospitals": SUM},
     "gossip": {"hospitals": SUM, "links": [["do@h0.org", "do@h1.org"], ["do@h1.org", "do@h2.org"]]},
     "rehearsal": {"sandbox": "bubblewrap", "twins": [TWIN]},
@@ -194,6 +195,16 @@ def test_a_study_that_keeps_nothing_has_the_digest_from_before_it_could() -> Non
     assert keeps.outputs.max_bytes == plain.outputs.max_bytes
     assert Manifest.model_validate_json(keeps.canonical()) == keeps
     assert manifest(outputs={**outputs, "kept": {}}).digest == plain.digest
+
+
+def test_a_study_of_one_process_has_the_digest_from_before_it_could_have_several() -> None:
+    plain, several = manifest(), manifest(processes=2)
+    assert b'"processes"' not in plain.canonical()
+    assert several.digest != plain.digest == manifest(processes=1).digest
+    assert Manifest.model_validate_json(several.canonical()) == several
+    for wrong in (0, 65):
+        with pytest.raises(ValueError, match="processes"):
+            manifest(processes=wrong)
 
 
 def test_a_signed_manifest_is_its_researchers_only(ada: Identity, stranger: Identity, ward: Identity) -> None:

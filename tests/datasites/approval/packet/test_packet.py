@@ -153,6 +153,14 @@ class TestFirstSubmission:
         assert "the policy does not allow it" in said(packet, "What the policy says").lower()
         assert "keeps" not in submit(name="plain").summary
 
+    def test_processes_that_train_together_are_told(self, submit: Submit) -> None:
+        packet = submit(processes=4)
+        assert "in 4 processes that train together" in packet.summary
+        told = "Processes that train together: 4, which speak with each other and with nothing else"
+        assert told in said(packet, "What is asked")
+        assert "It would run in 4 processes that train together." in said(packet, "What the policy says")
+        assert "train together" not in submit(name="plain").summary
+
     def test_what_leaves_in_the_worst_case(self, submit: Submit) -> None:
         packet = submit()
         most = packet.manifest.outputs.max_bytes

@@ -1,0 +1,1 @@
+"""A stand-in for a Kubernetes API server: no cluster was ever reached from here."""
