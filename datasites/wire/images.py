@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from datasites.wire.dictionary import Column, Dictionary
 
+Depth = Literal[1, 2]
 MOST_BYTES = 1024 * 1024  # of one image
 DEEPEST = 2**16 - 1  # the highest value of a pixel
 _ONE_BYTE = 2**8 - 1
-_BY_BYTES = {1: np.dtype(np.uint8), 2: np.dtype("<u2")}
+_BY_BYTES: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype("<u2")}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Layout:
     channels: int
     height: int
     width: int
-    depth: int
+    depth: Depth
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,7 +64,7 @@ def layout(column: Column) -> Layout:
     return Layout(column.channels or 1, column.height or 0, column.width or 0, depth)
 
 
-def depth_of(highest: float) -> int:
+def depth_of(highest: float) -> Depth:
     """The bytes of a pixel that is at most `highest`."""
     return 1 if highest <= _ONE_BYTE else 2
 
