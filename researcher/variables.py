@@ -71,8 +71,9 @@ def statistics_config(
 
     columns: all of the dictionary's but images, when left out. bins: the most cells of a number; whole numbers of fewer
     values are counted value by value. least: the fewest patients behind a mean or a correlation; hospitals' policies
-    have it as `min_cohort`. everyone: "first" counts each patient once, with the first row in the hospital's table; "rows", every
-    row. Correlations are of numbers and booleans that the dictionary says are never missing. Raises InvalidInput.
+    have it as `min_cohort`. everyone: "first" counts each patient once, with the first row in the hospital's table;
+    "rows", every row. Correlations are of numbers and booleans that the dictionary says are never missing. Raises
+    InvalidInput.
     """
     if not 2 <= bins <= _MOST_VALUES or least < 1 or everyone not in ("first", "rows"):
         raise InvalidInput(f"Give 2 to {_MOST_VALUES} bins, a least of 1 or more, and everyone as 'first' or 'rows'.")

@@ -156,6 +156,7 @@ class Preparation(Frozen):
         return [problem for problem in [*found, _target_problem(self.target, dictionary)] if problem]
 
 
+_ARTICLES = {"integer": "an", "image": "an"}
 _KINDS = {"number": "a NumberInput", "category": "a CategoryInput", "image": "an ImageInput"}
 
 
@@ -191,7 +192,7 @@ def input_problem(one: NumberInput | CategoryInput | ImageInput, column: Column)
     """Why it does not fit a column of the dictionary, as a sentence; None when it does."""
     needed = {"category": "category", "image": "image"}.get(column.type, "number")
     if one.kind != needed:
-        return f"The type of {column.name!r} is {column.type}: give it as {_KINDS[needed]}."
+        return f"{column.name!r} is {_ARTICLES.get(column.type, 'a')} {column.type}: give it as {_KINDS[needed]}."
     if isinstance(one, ImageInput) and one.layout != layout(column):
         return f"{column.name!r} has images of another size than the dictionary says."
     if isinstance(one, CategoryInput) and one.categories != column.categories:
