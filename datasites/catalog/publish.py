@@ -19,7 +19,7 @@ from datasites.wire.images import as_text, image_columns, layout
 from datasites.wire.quiet import quiet
 
 TWIN_ROWS = 2000
-_TWIN_PIXELS, _FEWEST_ROWS = 32 * 1024 * 1024, 100  # bytes of images in a twin; it is CSV, and whole in memory
+_IMAGE_ROWS, _IMAGE_BYTES, _FEWEST_ROWS = 300, 32 * 1024 * 1024, 50  # noise, which a rehearsal trains on for long
 _NOTE = "The real table is not kept in Syft's folders. The hospital's agent reads it where the hospital keeps it.\n"
 
 
@@ -60,6 +60,6 @@ def publish_twin(client: Any, identity: Identity, hospital: str, dictionary: Dic
 
 
 def _rows(dictionary: Dictionary) -> int:
-    """Fewer where images are large."""
+    """Fewer where there are images, by their size: the twin is CSV, and whole in memory."""
     each = sum(layout(dictionary.columns[name]).nbytes for name in image_columns(dictionary))
-    return min(TWIN_ROWS, max(_FEWEST_ROWS, _TWIN_PIXELS // each)) if each else TWIN_ROWS
+    return min(_IMAGE_ROWS, max(_FEWEST_ROWS, _IMAGE_BYTES // each)) if each else TWIN_ROWS

@@ -79,15 +79,19 @@ def _kinds(kinds: tuple[str, ...]) -> str:
     return " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
 
 
+def _image_bytes(entry: Mapping[str, Any]) -> int:
+    """Of one image of this column; 0 for a column of another kind, and where the entry does not say."""
+    span, sizes = _pair(entry.get("range")), [entry.get("channels", 1), entry.get("height"), entry.get("width")]
+    sound = entry.get("type") == "image" and span and all(type(size) is int for size in sizes)
+    return math.prod(sizes) * depth_of(span[1]) if sound and span else 0
+
+
 def _image_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     if entry.get("missing") is True:
         yield "is an image, which cannot be missing: leave out rows without one."
     span = _pair(entry.get("range"))
     if span and not (span[0] >= 0 and span[1] <= DEEPEST and all(bound.is_integer() for bound in span)):
         yield f"has a `range` that pixels cannot have: whole numbers from 0 to {DEEPEST} can."
-    sizes = [entry.get("channels", 1), entry.get("height"), entry.get("width")]
-    if span and all(type(size) is int for size in sizes) and math.prod(sizes) * depth_of(span[1]) > MOST_BYTES:
-        yield f"has images of more than {MOST_BYTES:,} bytes; make them smaller before they are published."
 
 
 def _range_problems(kind: str, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -140,6 +144,8 @@ def table_problems(entry: Mapping[str, Any]) -> list[str]:
         found.append(f"The target {target!r} is not a listed column.")
     if any(column.get("type") == "image" for column in entry["columns"] if column.get("name") == target):
         found.append(f"The target {target!r} is an image, which no model here predicts.")
+    if sum(_image_bytes(column) for column in entry["columns"]) > MOST_BYTES:
+        found.append(f"The images of a row have more than {MOST_BYTES:,} bytes; make them smaller before publishing.")
     return found
 
 

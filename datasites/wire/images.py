@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datasites.wire.dictionary import Column, Dictionary
 
 Depth = Literal[1, 2]
-MOST_BYTES = 1024 * 1024  # of one image
+MOST_BYTES = 1024 * 1024  # of all images of one row
 DEEPEST = 2**16 - 1  # the highest value of a pixel
 _ONE_BYTE = 2**8 - 1
 _BY_BYTES: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype("<u2")}

@@ -25,7 +25,7 @@ _Y, _X = np.mgrid[0:SIZE, 0:SIZE] / (SIZE - 1)
 
 @dataclass(frozen=True)
 class Scanner:
-    """How a hospital's images look. exposure and contrast: a factor and a power on brightness, which is 0 to 1; blur: in
+    """How images look. exposure and contrast: a factor and a power on brightness, which is 0 to 1; blur: in
     pixels; grain: the standard deviation of noise."""
 
     exposure: float

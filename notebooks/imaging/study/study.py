@@ -11,8 +11,9 @@ The approved configuration, `config`:
     seed           makes everything random repeatable
     split_seed     which patients train and which test
     local_epochs   passes over the training images in a round, 1 if left out
-    tuning_epochs  passes over them before the test, of a copy that is dropped after it; 0 if left out. With the first
-                   model and as many as all rounds have together, the test is that of a hospital alone
+    alone_epochs   for comparison: in the first round, when a hospital is asked to test the first model, which knows
+                   nothing yet, it tests a copy that it has trained alone for so many passes; the copy is dropped after
+                   the test. 0, which is no comparison, if left out
     round          added by the hospital: 0 for the first model, then 1, 2, ...
 """
 
@@ -62,7 +63,7 @@ def evaluate(
     parameters: network.Arrays, table: pd.DataFrame, config: dict
 ) -> tuple[int, dict[str, float | np.ndarray]]:
     """Test on the test patients. Where all had the same outcome there is no AUC, and the entry is left out."""
-    if epochs := config.get("tuning_epochs", 0):
+    if config["round"] == 1 and (epochs := config.get("alone_epochs", 0)):
         parameters = fit(parameters, table, {**config, "local_epochs": epochs})[0]
     rows = splits.rows_of("test", table, config["split_seed"])
     if rows.empty:
