@@ -15,7 +15,6 @@ from datasites.approval.packet.privacy import costs
 from datasites.approval.packet.summary import duration, kept, summary, total_bytes
 from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
-from datasites.wire.images import layout
 from datasites.wire.manifest import Manifest, RehearsalReport
 from policies.code import MEANING, Finding
 from policies.policy import Policy
@@ -44,7 +43,7 @@ def sections(packet: Packet) -> list[Section]:
         Section("What it costs in privacy", list(costs(packet))),
         Section("What changed since the last approved version", list(_changes(packet.changes))),
         work,
-        Section("Columns that would be read", [_columns(packet), *_images(packet)]),
+        Section("Columns that would be read", [_columns(packet)]),
         Section("What may leave after each round", list(_outputs(packet))),
         Section("The rehearsal", list(_rehearsal(m.rehearsal))),
         Section("Decisions so far", [_history(packet.history)]),
@@ -172,23 +171,6 @@ def _columns(packet: Packet) -> Block:
                 (name, column.description, column.unit or "", column.allowed, column.sensitivity or "not stated")
             )
     return _table(("Column", "Meaning", "Unit", "Values", "Sensitivity"), rows, most=2_000)
-
-
-def _images(packet: Packet) -> Iterator[Block]:
-    m, known = packet.manifest, packet.dictionary.columns if packet.dictionary else {}
-    for column in (known[name] for name in m.columns if name in known and known[name].type == "image"):
-        if m.asked is None:
-            yield Paragraph(
-                f"The code would see every pixel of {column.name!r}: also a face, and a name or number burned into the "
-                f"image, for which nobody here has looked. What leaves in all has room for "
-                f"{total_bytes(m) // layout(column).nbytes:,} such images, if the code were to hide them there.",
-                "bad",
-            )
-        else:
-            yield Paragraph(
-                f"The model is trained on every pixel of {column.name!r}. No code of the researcher's sees one, and "
-                "the noise covers all images of a patient together."
-            )
 
 
 def _outputs(packet: Packet) -> Iterator[Block]:
