@@ -25,16 +25,8 @@ NO_GUARANTEE = (
 
 def summary(packet: Packet) -> str:
     m = packet.manifest
-    told = (
-        _what(packet),
-        *_images(packet),
-        _how_often(m),
-        _leaves(m),
-        *_summed(m),
-        *_shared(packet),
-        *kept(m),
-        _guarantee(packet),
-    )
+    asked = (_what(packet), *_images(packet), _how_often(m), _leaves(m))
+    told = (*asked, *_summed(m), *_shared(packet), *kept(m), _guarantee(packet))
     return " ".join((*told, *_judged(packet)))
 
 
@@ -62,8 +54,8 @@ def _images(packet: Packet) -> list[str]:
         return [f"It is trained on every pixel of {names}; the noise covers all images of a patient together."]
     room = total_bytes(m) // min(layout(column).nbytes for column in shown)
     return [
-        f"It would see every pixel of {names}: also a face, or a name burned into the image, for which nothing here has "
-        f"looked. All that leaves has room for {counted(room, 'such image')}, if the code were to hide them there."
+        f"It would see every pixel of {names}: also a face, or a name burned into the image, for which nothing here "
+        f"has looked. All that leaves has room for {counted(room, 'such image')}, if the code were to hide them there."
     ]
 
 
