@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,22 @@ from typing import Any
 import researcher as wr
 from benchmarks.baseline import workload
 from datasites.datasite import Datasite
+from researcher.rehearsal import rehearse
 
 _DICTIONARY = workload.ROOT / "notebooks" / "readmission" / "dictionary.toml"
 _RESEARCHER = "bench@university.example.org"
 
 
 @contextmanager
-def federation(folder: Path, store: str, environment: Mapping[str, str]) -> Iterator[wr.Federation]:
-    """A connected researcher and the workload's hospitals, accepted and serving; `environment` holds store options."""
+def federation(
+    folder: Path, store: str, environment: Mapping[str, str], hospitals: Sequence[str] = workload.HOSPITALS
+) -> Iterator[wr.Federation]:
+    """A connected researcher and the hospitals, accepted and serving; `environment` holds store options."""
     os.environ.update(environment)
     sites = []
-    for hospital in workload.HOSPITALS:
+    for number, hospital in enumerate(hospitals):
         table = folder / f"{hospital}.csv"
-        workload.source(hospital).to_csv(table, index=False)
+        workload.source(workload.HOSPITALS[number % len(workload.HOSPITALS)]).to_csv(table, index=False)
         site = Datasite.create(folder / hospital, f"office@{hospital}.example.org", store, hospital)
         site.publish(_DICTIONARY, table)
         sites.append(site)
@@ -59,11 +62,15 @@ def approved(connected: wr.Federation, folder: Path, name: str, mode: str, round
 
 
 def submitted(
-    connected: wr.Federation, folder: Path, study: wr.Study, policy: str | Path = "standard"
+    connected: wr.Federation,
+    folder: Path,
+    study: wr.Study,
+    policy: str | Path = "standard",
+    hospitals: Sequence[str] = workload.HOSPITALS,
 ) -> wr.Submission:
     """The study, approved by every hospital under a policy."""
-    submission = connected.submit(study, connected.rehearse(study))
-    for hospital in workload.HOSPITALS:
+    submission = connected.submit(study, rehearse(study, connected.datasets(study.dataset)[:3]))
+    for hospital in hospitals:
         with Datasite.opened(folder / hospital) as site:
             until = time.monotonic() + 60
             while not len(site.studies().query("digest == @submission.digest")):

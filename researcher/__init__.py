@@ -6,7 +6,7 @@ from researcher.lazily import lazily
 
 if TYPE_CHECKING:  # a new name goes here and into __all__, and is loaded when it is first used
     from datasites.wire.manifest import Manifest
-    from datasites.wire.preparation import CategoryInput, NumberInput, Target
+    from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, Target
     from datasites.wire.training import Optimizer
     from policies.errors import InvalidInput, Refused, Unavailable, WardroundError
     from researcher import privacy
@@ -100,6 +100,7 @@ __all__ = [
     "Hierarchical",
     "IfcaResult",
     "IfcaRounds",
+    "ImageInput",
     "InvalidInput",
     "Krum",
     "LocalModels",

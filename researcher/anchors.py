@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datasites.wire.dictionary import Column, Dictionary
+from datasites.wire.images import layout
 from datasites.wire.marginals import Binned, Marginals
 from datasites.wire.statistics import STATISTICS
 from policies.errors import InvalidInput
@@ -160,6 +161,10 @@ def _values(codes: Codes, one: Binned, column: Column, rng: np.random.Generator)
 
 
 def _usual(column: Column, size: int) -> pd.Series[Any]:
+    if column.type == "image":  # grey all over
+        image = layout(column)
+        grey = column.typical[0] if column.typical else sum(column.bounds) / 2
+        return pd.Series([np.full(image.pixels, round(grey), image.dtype).tobytes()] * size, dtype=object)
     if column.type == "category":
         return pd.Series([(column.categories or ("",))[0]] * size, dtype=object)
     low, high = column.bounds

@@ -13,12 +13,14 @@ import pandas as pd
 
 from datasites.wire.canonical import sha256
 from datasites.wire.card import CARD_FILE, DICTIONARY_FILE, TWIN_FILE, verify_card
-from datasites.wire.dictionary import Dictionary
+from datasites.wire.dictionary import Column, Dictionary
 from datasites.wire.identity import PublicIdentity
+from datasites.wire.images import from_cell, image_columns, layout
 from datasites.wire.shown import Drawing, bars, heading, paragraph, table
 from policies.errors import Refused
 
 _BARS = 16  # of a distribution
+_IMAGES = 20  # whose pixels are looked at for it
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,11 +51,13 @@ class Dataset:
     def twin(self) -> pd.DataFrame:
         """The mock twin in the dictionary's types, with the patient key as text."""
         types: dict[str, Any] = {self.dictionary.table.patient_key: str}
-        types |= {name: str for name, column in self.dictionary.columns.items() if column.type == "category"}
+        types |= {n: str for n, column in self.dictionary.columns.items() if column.type in ("category", "image")}
         frame = pd.read_csv(BytesIO(self._twin), dtype=types, keep_default_na=False, na_values=[""])
         for name, column in self.dictionary.columns.items():
             if column.type == "category":
                 frame[name] = pd.Categorical(frame[name], categories=list(column.categories or ()))
+            elif column.type == "image":
+                frame[name] = pd.Series([from_cell(cell) for cell in frame[name]], dtype=object)
             elif column.type == "boolean" and not column.missing:
                 frame[name] = frame[name].astype("int8")
             elif column.type == "number" or column.missing:
@@ -65,14 +69,25 @@ class Dataset:
         described = self.dictionary.table
         about = paragraph(described.description) + paragraph(f"To be predicted, mostly: {described.target}.")
         rows = [
-            (name, column.type, column.unit, column.allowed, _sketch(self.twin[name]), column.description)
+            (name, column.type, column.unit, column.allowed, self._sketch(column), column.description)
             for name, column in self.dictionary.columns.items()
         ]
         columns = table(["column", "type", "unit", "allowed", "in the mock twin", "description"], rows)
-        return head + about + columns + paragraph("Mock twin (invented rows):") + str(self.twin.head().to_html())
+        return head + about + columns + paragraph("Mock twin (invented rows):") + str(self._head().to_html())
 
     def __repr__(self) -> str:
         return f"<Dataset: {self.name}; at {self.hospital}; {len(self.dictionary.columns)} columns>"
+
+    def _head(self) -> pd.DataFrame:
+        head = self.twin.head()
+        return head.assign(**dict.fromkeys(image_columns(self.dictionary), "pixels"))
+
+    def _sketch(self, column: Column) -> Drawing:
+        values = self.twin[column.name]
+        if column.type == "image":  # its pixels
+            shown = [layout(column).numbers(cell) for cell in values.head(_IMAGES)]
+            values = pd.Series(np.concatenate(shown), name=column.name)
+        return _sketch(values)
 
 
 def _sketch(column: pd.Series[Any]) -> Drawing:

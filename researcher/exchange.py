@@ -13,11 +13,10 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.compression import read_update, send_state
 from datasites.wire.contract import array_problems, metric_problems
 from datasites.wire.identity import Identity
-from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest, OutputContract
 from datasites.wire.pace import Pace
 from datasites.wire.peers import PinnedPeers
-from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
+from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, most_bytes, request_digest
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, Unavailable, WardroundError
 from researcher.hospital_keys import HospitalKeys
@@ -84,6 +83,7 @@ class StoreExchange:
     def __init__(self, manifest: Manifest, identity: Identity, peers: PinnedPeers, store: Store) -> None:
         self._manifest = manifest
         self._study = manifest.digest
+        self._most_bytes = most_bytes(manifest)
         self._identity, self._store = identity, store
         self._keys = HospitalKeys(peers, store)
         self._sent: dict[tuple[str, int], Arrays] = {}  # what compressed answers tell the change of
@@ -153,7 +153,7 @@ class StoreExchange:
     def _read(self, asked: tuple[str, Ticket]) -> Answer | None:
         hospital, ticket = asked
         try:
-            raw = self._store.get(keys.round_up(self._study, ticket.number, hospital), ROUND_BYTES)
+            raw = self._store.get(keys.round_up(self._study, ticket.number, hospital), self._most_bytes)
             plaintext = self._keys.open(self._identity, hospital, raw or b"")
             reply, parameters, metrics = decode_reply(plaintext)
         except Unavailable:

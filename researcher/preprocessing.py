@@ -18,7 +18,8 @@ from typing import Any, Literal, Self
 import pandas as pd
 
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.preparation import CategoryInput, Input, NumberInput, standard_inputs
+from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, standard_inputs
+from datasites.wire.preparation import TabularInput as Input
 from datasites.wire.shown import heading, table
 from policies.errors import InvalidInput
 from researcher.federated_statistics import OVERALL, Statistics
@@ -34,14 +35,17 @@ class Preprocessing:
 
     @classmethod
     def from_dictionary(cls, dictionary: Dictionary, columns: Sequence[str] | None = None) -> Self:
-        """By `typical` or the range, and the categories, of the dictionary alone; without its target when left out."""
-        chosen = (
-            [name for name in dictionary.columns if name != dictionary.table.target] if columns is None else columns
-        )
+        """By `typical` or the range, and the categories, of the dictionary alone; all but its target and
+        images when left out."""
+        others = [c.name for c in dictionary.listed if c.name != dictionary.table.target and c.type != "image"]
         try:
-            return cls(standard_inputs(dictionary, chosen))
+            inputs = standard_inputs(dictionary, others if columns is None else columns)
         except KeyError as unknown:
             raise InvalidInput(f"The table has no column {unknown.args[0]}.", "See the dataset's dictionary.") from None
+        plain = tuple(one for one in inputs if not isinstance(one, ImageInput))
+        if len(plain) < len(inputs):
+            raise InvalidInput("An image is prepared by the study's own code.", "Leave its column out here.")
+        return cls(plain)
 
     @classmethod
     def from_statistics(

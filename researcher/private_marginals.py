@@ -56,6 +56,8 @@ class PrivateMarginals(PrivateStatistics):
         return dataclasses.replace(super().cost(), released="Counts of cells and of pairs of cells")
 
     def _binned(self, column: Column) -> Binned:
+        if column.type == "image":
+            raise InvalidInput(f"{column.name!r} is an image, which has no cells to count.", "Leave it out.")
         if column.type == "category":
             return Binned(column=column.name, categories=column.categories or (), missing=column.missing)
         given = tuple(float(edge) for edge in self.edges.get(column.name, ()))

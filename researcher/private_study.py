@@ -15,7 +15,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
-from datasites.wire.preparation import CategoryInput, NumberInput, Preparation, Target, standard_input
+from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, Preparation, Target, standard_input
 from datasites.wire.shown import Shown, paragraph
 from datasites.wire.training import Evaluation, Optimizer, Training
 from policies.errors import InvalidInput
@@ -70,7 +70,7 @@ class PrivateStudy(Shown):
     model: any module of one input [rows, features] and one output a row; a logit where the target is yes or no. It is
     carried as data (see `researcher.tracing`), its parameters are the first global state.
     inputs: the model's inputs from left to right: names of columns, prepared as is usual for them, a mapping from name
-    to (center, scale), or `NumberInput`s and `CategoryInput`s. target: a column, or a `Target`.
+    to (center, scale), or `NumberInput`s, `CategoryInput`s and `ImageInput`s. target: a column, or a `Target`.
     epsilon: for the whole study with its evaluations, at `delta`; or `noise_multiplier`. The noise is found by
     dp-accounting, some seconds, and remembered.
     sampling_rate: of the patients in each step; expected_lot: what the noisy sums are divided by, about sampling_rate
@@ -90,7 +90,7 @@ class PrivateStudy(Shown):
     purpose: str
     dataset: str
     model: nn.Module
-    inputs: Sequence[str | NumberInput | CategoryInput] | Mapping[str, tuple[float, float]]
+    inputs: Sequence[str | NumberInput | CategoryInput | ImageInput] | Mapping[str, tuple[float, float]]
     target: str | Target
     rounds: int
     steps: int

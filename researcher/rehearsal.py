@@ -27,6 +27,7 @@ from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.codecs import Pipeline
 from datasites.wire.contract import describe_arrays, not_finite
+from datasites.wire.limits import STAR_BYTES
 from datasites.wire.manifest import OutputContract, RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
@@ -133,7 +134,8 @@ def _run(study: Study, dataset: Dataset, initial: Arrays | None) -> tuple[Arrays
 def _calls(root: Path, study: Study, initial: Arrays | None) -> tuple[Arrays, list[_Call]]:
     """The initial state; and fit and evaluate, the last two calls. What keeps arrays at the hospital is called for two
     rounds: in the first there are none yet, in the second those of the first."""
-    limits = Limits(seconds_per_round=study.seconds_per_round)
+    # what leaves of it hospitals limit: this is the researcher's own machine
+    limits = Limits(seconds_per_round=study.seconds_per_round, output_bytes=STAR_BYTES)
     config = dict(study.config)
     with Worker.start(
         code=root / "code",

@@ -70,17 +70,19 @@ def statistics_config(
 ) -> dict[str, Any]:
     """The configuration of the ready study of statistics (notebooks/readmission/statistics), for `Study(config=...)`.
 
-    columns: all of the dictionary's, when left out. bins: the most cells of a number; whole numbers of fewer values are
-    counted value by value. least: the fewest patients behind a mean or a correlation; hospitals' policies have it as
-    `min_cohort`. everyone: "first" counts each patient once, with the first row in the hospital's table; "rows", every
-    row. Correlations are of numbers and booleans that the dictionary says are never missing. Raises InvalidInput.
+    columns: all of the dictionary's but images, when left out. bins: the most cells of a number; whole numbers of fewer
+    values are counted value by value. least: the fewest patients behind a mean or a correlation; hospitals' policies
+    have it as `min_cohort`. everyone: "first" counts each patient once, with the first row in the hospital's table;
+    "rows", every row. Correlations are of numbers and booleans that the dictionary says are never missing. Raises
+    InvalidInput.
 
     secure_aggregation: for a study whose hospitals show only their sum. Correlations are then of numbers counted in
     bins: an exact sum of a boolean would give a withheld count away.
     """
     if not 2 <= bins <= _MOST_VALUES or least < 1 or everyone not in ("first", "rows"):
         raise InvalidInput(f"Give 2 to {_MOST_VALUES} bins, a least of 1 or more, and everyone as 'first' or 'rows'.")
-    names = list(dictionary.columns if columns is None else columns)
+    countable = [column.name for column in dictionary.listed if column.type != "image"]
+    names = list(countable if columns is None else columns)
     if unknown := [name for name in names if name not in dictionary.columns]:
         raise InvalidInput(f"The table has no column {', '.join(unknown)}.", "See the dataset's dictionary.")
     chosen = [dictionary.columns[name] for name in names]
@@ -97,7 +99,9 @@ def statistics_config(
 
 
 def variable_of(column: Column, bins: int) -> Variable:
-    """Raises InvalidInput for more categories than a table holds."""
+    """Raises InvalidInput for more categories than a table holds, and for an image."""
+    if column.type == "image":
+        raise InvalidInput(f"{column.name!r} is an image, which cannot be counted or averaged.", "Leave it out.")
     if column.type == "category":
         values = tuple(column.categories or ())
         if len(values) > _MOST_VALUES:

@@ -8,14 +8,14 @@ LAYERS = 25
 
 
 def initialize(config: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {f"layer{i}": np.zeros(config["million"] * 1_000_000 // LAYERS, np.float32) for i in range(LAYERS)}
+    return {f"layer{i}": np.zeros(config["million"] * 1_000_000 // LAYERS, config["dtype"]) for i in range(LAYERS)}
 
 
 def fit(
     parameters: dict[str, np.ndarray], table: Any, config: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], int, dict]:
-    step = np.float32(len(table) / 1e6)
-    return {name: array + step for name, array in parameters.items()}, len(table), {}
+    step = len(table) / 1e6
+    return {name: array + array.dtype.type(step) for name, array in parameters.items()}, len(table), {}
 
 
 def evaluate(parameters: dict[str, np.ndarray], table: Any, config: dict[str, Any]) -> tuple[int, dict[str, float]]:

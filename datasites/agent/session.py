@@ -24,10 +24,9 @@ from datasites.audit.entry import Kind
 from datasites.state import AnsweredRound, State, now
 from datasites.wire import keys, quarantine
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.pace import Pace
 from datasites.wire.reasons import Reason
-from datasites.wire.rounds import is_addressed
+from datasites.wire.rounds import is_addressed, most_bytes
 from datasites.wire.store import Store
 from policies.errors import Refused, Unavailable, WardroundError
 
@@ -57,6 +56,7 @@ class StudySession(threading.Thread):
         super().__init__(name=f"study-{self.study[:8]}", daemon=True)
         self._identity, self._researcher = identity, researcher
         self._store, self._state, self._bench = store, state, bench
+        self._most_bytes = most_bytes(bench.manifest)
         self._longest_wait = longest_wait if store.remote else min(longest_wait, _AT_LEAST_LOCAL_SECONDS)
         self._pace = Pace(self._longest_wait)
         self._follow = follow
@@ -137,7 +137,7 @@ class StudySession(threading.Thread):
         """Whether it was a message of the researcher's for this very place; others are put aside."""
         raw: bytes | None = b""
         try:
-            raw = self._store.get(key, ROUND_BYTES)
+            raw = self._store.get(key, self._most_bytes)
             if raw is None:
                 return False  # the round was closed and its message withdrawn just now
             if (plaintext := self._opened(raw)) is None:

@@ -18,6 +18,7 @@ from datasites.home import STUDY_LOG, DatasiteHome
 from datasites.release.compressed import Compressed, compressed
 from datasites.release.examine import Verdict
 from datasites.release.gate import Gate, GateFailed, covered
+from datasites.release.layout import written_bytes
 from datasites.release.terms import Cohort, Terms, terms_of
 from datasites.runner.command import TRAINING_FILE
 from datasites.runner.errors import Code, WorkerFailed
@@ -29,6 +30,8 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.manifest import Manifest
 from policies.errors import Refused
+
+_NAMES = 4 * 1024 * 1024  # of arrays and metrics, in a result's header
 
 
 class Workbench:
@@ -164,14 +167,22 @@ class Workbench:
             table=self._table,
             scratch=private_folder(self._scratch),
             log=self.folder / STUDY_LOG,
-            limits=self.limits,
+            limits=self._limits(),
             processes=self.manifest.processes,
         )
         self._worker = Worker.run_on(self._executor, launch, should_stop)
         return self._worker
 
     def _open_gate(self) -> Gate:
-        return Gate.start(self.folder / "gate.log", self.limits.output_bytes)
+        return Gate.start(self.folder / "gate.log", self._limits().output_bytes)
+
+    def _limits(self) -> Limits:
+        """Where the owner set no other size, a result may be as large as the study was approved with."""
+        contract = self.manifest.outputs
+        approved = max(written_bytes("fit", contract), written_bytes("evaluate", contract)) + _NAMES
+        if "output_bytes" in self.limits.model_fields_set or approved <= self.limits.output_bytes:
+            return self.limits
+        return self.limits.model_copy(update={"output_bytes": approved})
 
     def _code(self) -> Path:
         """The folder to run: the study's approved code, or the approved request to the hospital's own program."""

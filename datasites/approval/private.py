@@ -6,7 +6,7 @@ import math
 
 from datasites.wire.manifest import Manifest
 from datasites.wire.marginals import Binned, Marginals
-from datasites.wire.preparation import CategoryInput, NumberInput, Preparation
+from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, Preparation
 from datasites.wire.statistics import Statistics
 from datasites.wire.training import Evaluation, Training
 from policies.privacy.accounting import epsilon
@@ -170,13 +170,14 @@ def prepared(preparation: Preparation) -> list[tuple[str, str]]:
     return [(one.column, _input(one)) for one in preparation.inputs]
 
 
-def _input(one: NumberInput | CategoryInput) -> str:
+def _input(one: NumberInput | CategoryInput | ImageInput) -> str:
     if isinstance(one, CategoryInput):
         each = "a 1 at its category, 0 at the others" if one.encoding == "one-hot" else "the number of its category"
         return f"{each}, of {len(one.categories):,}"
-    missing = "; and whether it is missing" if one.indicator else ""
+    missing = "; and whether it is missing" if isinstance(one, NumberInput) and one.indicator else ""
+    each = f"each of its {one.width:,} pixels, " if isinstance(one, ImageInput) else ""
     scaled = f", divided by {one.scale:g}" if one.scale != 1 else ""
-    return f"minus {one.center:g}{scaled}, held between {one.low:g} and {one.high:g}{missing}"
+    return f"{each}minus {one.center:g}{scaled}, held between {one.low:g} and {one.high:g}{missing}"
 
 
 def counted(number: int, what: str) -> str:

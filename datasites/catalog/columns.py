@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from datasites.wire.dictionary import Column
 from datasites.wire.dictionary_rules import LARGEST
+from datasites.wire.images import from_cell, layout
 
 Mask = NDArray[np.bool_]
-Rule = Literal["empty", "absent", "repeated", "unlisted", "missing", "type", "whole", "range", "category", "precision"]
+Rule = Literal[
+    "empty", "absent", "repeated", "unlisted", "missing", "type", "whole", "range", "category", "precision", "shape"
+]
 Faults = dict[Rule, Mask]
 _BOOLEANS = {"True": 1.0, "true": 1.0, "TRUE": 1.0, "False": 0.0, "false": 0.0, "FALSE": 0.0}
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
@@ -39,10 +42,12 @@ def read_column(series: pd.Series[Any], column: Column) -> Reading:
     """Reads `series` as `column` says.
 
     number -> float64; integer -> int64; boolean -> int8 (0/1); an integer or boolean that may be missing -> float64
-    with NaN; category -> Categorical over the dictionary's categories. Missing are None, NaN and the empty text;
-    True and False count as 1 and 0.
-    Rules: missing, type, whole, range, category.
+    with NaN; category -> Categorical over the dictionary's categories; image -> bytes, read from bytes or base64 text.
+    Missing are None, NaN and the empty text; True and False count as 1 and 0.
+    Rules: missing, type, whole, range, category, shape.
     """
+    if column.type == "image":
+        return _read_image(series, column)
     if column.type == "category":
         return _read_category(series, column)
     return _read_number(series, column)
@@ -64,6 +69,22 @@ def _read_category(series: pd.Series[Any], column: Column) -> Reading:
     codes = dtype.categories.get_indexer(pd.Index(text))
     faults: Faults = {**_missing(missing, column), "category": (codes < 0) & ~missing}
     return Reading(pd.Series(pd.Categorical.from_codes(codes, dtype=dtype)), faults)
+
+
+def _read_image(series: pd.Series[Any], column: Column) -> Reading:
+    """Every image by itself: together they may be most of the machine's memory."""
+    image, (low, high) = layout(column), column.bounds
+    absent = series.isna().to_numpy() | np.fromiter((isinstance(v, str) and not v for v in series), bool, len(series))
+    cells = [None if empty else from_cell(value) for value, empty in zip(series, absent, strict=True)]
+    fits = np.fromiter((cell is not None and len(cell) == image.nbytes for cell in cells), bool, len(cells))
+    outside = np.zeros(len(cells), np.bool_)
+    if (low, high) != (0, np.iinfo(image.dtype).max):
+        for row in np.flatnonzero(fits):
+            numbers = image.numbers(cells[row] or b"")
+            outside[row] = numbers.min() < low or numbers.max() > high
+    unread = np.fromiter((cell is None for cell in cells), bool, len(cells))
+    faults: Faults = {"missing": absent, "type": unread & ~absent, "shape": ~unread & ~fits, "range": outside}
+    return Reading(pd.Series(cells, dtype=object), faults)
 
 
 def _read_number(series: pd.Series[Any], column: Column) -> Reading:

@@ -15,9 +15,11 @@ from datasites.wire.canonical import sha256
 from datasites.wire.card import CARD_FILE, DICTIONARY_FILE, TWIN_FILE, Card, sign_card
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
+from datasites.wire.images import as_text, image_columns, layout
 from datasites.wire.quiet import quiet
 
 TWIN_ROWS = 2000
+_IMAGE_ROWS, _IMAGE_BYTES, _FEWEST_ROWS = 300, 32 * 1024 * 1024, 50  # noise, which a rehearsal trains on for long
 _NOTE = "The real table is not kept in Syft's folders. The hospital's agent reads it where the hospital keeps it.\n"
 
 
@@ -32,7 +34,7 @@ def publish_twin(client: Any, identity: Identity, hospital: str, dictionary: Dic
         note.write_text(_NOTE)
         # by default the hospitals' twins differ, as their tables do
         chosen = zlib.crc32(identity.email.encode()) if seed is None else seed
-        twin = mock_twin(dictionary, TWIN_ROWS, chosen).to_csv(index=False).encode()
+        twin = as_text(mock_twin(dictionary, _rows(dictionary), chosen), dictionary).to_csv(index=False).encode()
         card = Card(
             hospital=identity.email,
             hospital_name=hospital,
@@ -55,3 +57,9 @@ def publish_twin(client: Any, identity: Identity, hospital: str, dictionary: Dic
                 summary=dictionary.table.title,
                 users="any",
             )
+
+
+def _rows(dictionary: Dictionary) -> int:
+    """Fewer where there are images, by their size: the twin is CSV, and whole in memory."""
+    each = sum(layout(dictionary.columns[name]).nbytes for name in image_columns(dictionary))
+    return min(_IMAGE_ROWS, max(_FEWEST_ROWS, _IMAGE_BYTES // each)) if each else TWIN_ROWS

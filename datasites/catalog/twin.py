@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datasites.wire.dictionary import Column, Dictionary
+from datasites.wire.images import layout
 from policies.errors import InvalidInput
 
 _MISSING = 0.05
@@ -26,9 +27,10 @@ def mock_twin(dictionary: Dictionary, rows: int, seed: int) -> pd.DataFrame:
 
     Plausible: types, ranges, categories, `typical` and `prior` (without them every allowed value is equally likely),
     several encounters per patient (1.4 on average), whose values resemble each other, and missing values (1 in 20).
-    Every class of a boolean or category target occurs where the rows suffice. Not plausible: anything across columns.
-    No column predicts another, so a model trained on a twin learns nothing, and a patient's lasting traits (sex, year
-    of birth) may differ between encounters. Adding a column to the dictionary leaves the other columns as they were.
+    Every class of a boolean or category target occurs where the rows suffice. Not plausible: anything across columns,
+    and images, which are noise, every pixel drawn by itself. No column predicts another, so a model trained on a twin
+    learns nothing, and a patient's lasting traits (sex, year of birth) may differ between encounters. Adding a column
+    to the dictionary leaves the other columns as they were.
 
     Raises InvalidInput for fewer than one row or a negative seed.
     """
@@ -38,6 +40,9 @@ def mock_twin(dictionary: Dictionary, rows: int, seed: int) -> pd.DataFrame:
     twin: dict[str, Any] = {dictionary.table.patient_key: pd.Series([f"mock-{n:07d}" for n in patients], dtype=str)}
     for column in dictionary.listed:
         rng = _generator(seed, column.name)
+        if column.type == "image":
+            twin[column.name] = _noise(rng, rows, column)
+            continue
         values = _values(column, _resembling(rng, patients))
         if column.missing:
             values[_some(rng, rows)] = np.nan
@@ -94,6 +99,15 @@ def _decimals(column: Column) -> int:
     if column.type == "integer" or low == high:
         return 0
     return min(12, max(0, 3 - math.floor(math.log10(high - low))))
+
+
+def _noise(rng: np.random.Generator, rows: int, column: Column) -> pd.Series[Any]:
+    """Images of which every pixel is drawn from the distribution that the dictionary states."""
+    image, (low, high) = layout(column), column.bounds
+    # every whole number has the same share of the even distribution, the two ends too
+    quantiles = _quantiles(low, high, column.typical) if column.typical else low - 0.5 + _GRID * (high - low + 1)
+    drawn = (np.rint(np.interp(rng.random(image.pixels), _GRID, quantiles)).clip(low, high) for _ in range(rows))
+    return pd.Series([one.astype(image.dtype).tobytes() for one in drawn], dtype=object)
 
 
 def _some(rng: np.random.Generator, rows: int) -> NDArray[np.bool_]:

@@ -41,8 +41,8 @@ def conform(df: pd.DataFrame, dictionary: Dictionary, *, drop_unlisted: bool = F
     """`df` as a new frame: the patient key as text, then the listed columns in order, rows numbered from 0.
 
     Types: number float64; integer int64; boolean int8 (0/1), an integer or a boolean that may be missing float64;
-    category Categorical over all categories of the dictionary. Columns not in the dictionary are refused, or left out
-    with `drop_unlisted`. Raises InvalidInput listing every violation.
+    category Categorical over all categories of the dictionary; image bytes. Columns not in the dictionary are refused,
+    or left out with `drop_unlisted`. Raises InvalidInput listing every violation.
     """
     values, violations = _examine(df, dictionary, drop_unlisted)
     if violations:
@@ -125,5 +125,6 @@ _CHANGES: dict[Rule, str] = {
     "type": "make them a {type}: {allowed}",
     "whole": "make them whole numbers, or the column a number",
     "range": "bring them into {allowed}, or correct the range",
+    "shape": "make every image of {allowed}; a cell holds its pixels alone, without a file's header",
     "category": "use one of the dictionary's categories, or add theirs",
 }

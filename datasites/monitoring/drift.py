@@ -18,6 +18,7 @@ from scipy import stats
 
 from datasites.monitoring.cells import OTHERS, Cells, Counts, cut, pooled
 from datasites.wire.dictionary import Column, Dictionary
+from datasites.wire.images import brightness, layout
 
 if TYPE_CHECKING:
     Values = pd.Series[Any]
@@ -66,8 +67,15 @@ def compare(before: pd.DataFrame, after: pd.DataFrame, dictionary: Dictionary, l
     if min(side.nunique() for side in who) < limits.least_patients:
         return [ColumnDrift(name, "withheld") for name in dictionary.columns]
     chance = _CHANCE / len(dictionary.columns)
-    found = [_column(before[c.name], after[c.name], who, c, limits, chance) for c in dictionary.listed]
+    found = [_column(_values(before, c), _values(after, c), who, c, limits, chance) for c in dictionary.listed]
     return sorted(found, key=lambda one: (one.state != "drifted", -(one.psi or 0.0), one.column))
+
+
+def _values(table: pd.DataFrame, column: Column) -> Values:
+    """Of an image the mean of its pixels: another scanner, or other settings, show there first."""
+    if column.type != "image":
+        return table[column.name]
+    return pd.Series(brightness(table[column.name], layout(column)), index=table.index, name=column.name)
 
 
 def psi(before: Counts, after: Counts) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-_LIBRARIES = ("numpy", "pandas", "scipy", "sklearn", "torch")
+_LIBRARIES = ("numpy", "pandas", "scipy", "sklearn", "torch", "monai")
 _IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+([A-Za-z_][\w.]*)", re.MULTILINE)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from datasites.wire.dictionary_rules import PATIENT
-from datasites.wire.preparation import CategoryInput, NumberInput, Preparation, Target
+from datasites.wire.images import pixels
+from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, Preparation, Target
 
 Floats = NDArray[np.float32]
 
@@ -38,15 +40,28 @@ def prepare(view: pd.DataFrame, preparation: Preparation) -> Rows:
     value could raise would tell of that patient.
     """
     targets, known = _target(view[preparation.target.column], preparation.target)
-    inputs = numbers_of(view, preparation.inputs).astype(np.float32)
-    rows = Rows(inputs, targets.astype(np.float32), view[PATIENT].to_numpy(np.int64))
+    blocks = [_block(view[one.column], one).astype(np.float32, copy=False) for one in preparation.inputs]
+    rows = Rows(np.concatenate(blocks, axis=1), targets.astype(np.float32), view[PATIENT].to_numpy(np.int64))
     return rows.of(known)
 
 
 def numbers_of(view: pd.DataFrame, inputs: Iterable[NumberInput | CategoryInput]) -> NDArray[np.float64]:
     """[rows, width]: the columns prepared, from left to right."""
-    columns = [column for one in inputs for column in _columns(view[one.column], one)]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(view), 0))
+    blocks = [_block(view[one.column], one) for one in inputs]
+    return np.concatenate(blocks, axis=1, dtype=np.float64) if blocks else np.zeros((len(view), 0))
+
+
+def _block(values: pd.Series, one: NumberInput | CategoryInput | ImageInput) -> NDArray[Any]:
+    """[rows, width] of one column."""
+    return _image(values, one) if isinstance(one, ImageInput) else np.stack(_columns(values, one), axis=1)
+
+
+def _image(values: pd.Series, one: ImageInput) -> Floats:
+    """Without a copy in float64, which would be the largest thing in memory."""
+    numbers = pixels(values, one.layout, one.center)
+    numbers -= np.float32(one.center)
+    numbers /= np.float32(one.scale)
+    return np.clip(numbers, np.float32(one.low), np.float32(one.high), out=numbers)
 
 
 def _columns(values: pd.Series, one: NumberInput | CategoryInput) -> list[NDArray[np.float64]]:

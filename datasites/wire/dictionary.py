@@ -20,9 +20,10 @@ from pydantic_core import PydanticCustomError
 
 from datasites.wire.canonical import canonical_json, sha256
 from datasites.wire.dictionary_rules import MAX_CATEGORIES, MAX_COLUMNS, column_problems, table_problems, text_problem
+from datasites.wire.images import layout
 from policies.errors import InvalidInput
 
-Kind = Literal["number", "integer", "boolean", "category"]
+Kind = Literal["number", "integer", "boolean", "category", "image"]
 
 
 def _text(value: str) -> str:
@@ -34,15 +35,17 @@ def _text(value: str) -> str:
 Text = Annotated[str, Strict(), Field(max_length=2_000), AfterValidator(_text)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Rate = Annotated[float, Strict(), Field(ge=0, le=1)]
+Pixels = Annotated[int, Strict(), Field(ge=1, le=4_096)]
 
 
 class Column(BaseModel):
     """One column: what its values mean and which values are allowed.
 
-    `range` (inclusive) belongs to numbers and integers, `categories` to categories. `typical` ([centre, spread]) and
-    `prior` are public knowledge for the mock twin only; no table is checked against them. `sensitivity` is the
-    hospital's own word on how much harm a value could do, for those who decide on studies: "high" for what few patients
-    share or what patients would least want known.
+    `range` (inclusive) belongs to numbers, integers and the pixels of an image, `categories` to categories. An image
+    has a `height`, a `width` and `channels` (1, if left out); how it lies in its cell says `images.Layout`. `typical`
+    ([centre, spread]) and `prior` are public knowledge for the mock twin only; no table is checked against them.
+    `sensitivity` is the hospital's own word on how much harm a value could do, for those who decide on studies: "high"
+    for what few patients share or what patients would least want known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +58,9 @@ class Column(BaseModel):
     typical: tuple[Number, Number] | None = None
     categories: Annotated[tuple[Text, ...], Field(max_length=MAX_CATEGORIES)] | None = None
     prior: Rate | None = None
+    height: Pixels | None = None
+    width: Pixels | None = None
+    channels: Annotated[int, Strict(), Field(ge=1, le=16)] | None = None
     sensitivity: Literal["low", "high"] | None = None
     missing: StrictBool = False
 
@@ -65,7 +71,7 @@ class Column(BaseModel):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The lowest and highest allowed value of a number, an integer or a boolean (0 and 1)."""
+        """The lowest and highest allowed value of a number, an integer, a pixel or a boolean (0 and 1)."""
         return self.range or (0.0, 1.0)
 
     @property
@@ -73,6 +79,10 @@ class Column(BaseModel):
         """The allowed values, in words."""
         words = {"category": ", ".join(self.categories or ()), "boolean": "0 or 1"}
         text = words.get(self.type) or "{:.17g} to {:.17g}".format(*self.bounds)
+        if self.type == "image":
+            one = layout(self)
+            channels = "" if one.channels == 1 else f", {one.channels} channels"
+            text = f"{one.height} x {one.width} pixels{channels}, each from {text}: {one.nbytes:,} bytes"
         return f"{text}; may be missing" if self.missing else text
 
 

@@ -6,24 +6,36 @@ wrong shapes and the broken rules together.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from datasites.wire.images import DEEPEST, MOST_BYTES, depth_of
+
 MAX_COLUMNS = 2_000
 MAX_CATEGORIES = 5_000
 PATIENT = "patient"  # the study's pseudonym column
 LARGEST = 2.0**53  # beyond it, a float no longer tells two integers apart
 
-_NEEDS = {"number": {"range"}, "integer": {"range"}, "boolean": set[str](), "category": {"categories"}}
+_NEEDS = {
+    "number": {"range"},
+    "integer": {"range"},
+    "boolean": set[str](),
+    "category": {"categories"},
+    "image": {"height", "width", "range"},
+}
 _BELONGS = {
-    "unit": ("number", "integer"),
-    "range": ("number", "integer"),
-    "typical": ("number", "integer"),
+    "unit": ("number", "integer", "image"),
+    "range": ("number", "integer", "image"),
+    "typical": ("number", "integer", "image"),
     "prior": ("boolean",),
     "categories": ("category",),
+    "height": ("image",),
+    "width": ("image",),
+    "channels": ("image",),
 }
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -57,9 +69,29 @@ def column_problems(entry: Mapping[str, Any]) -> list[str]:
     found = [f"needs `{name}`, as every {kind} does." for name in sorted(_NEEDS[kind] - entry.keys())]
     for name, kinds in _BELONGS.items():
         if name in entry and kind not in kinds:
-            found.append(f"has `{name}`, which only a {' or '.join(kinds)} may have.")
+            found.append(f"has `{name}`, which only {_kinds(kinds)} may have.")
     found += [*_range_problems(kind, entry), *_category_problems(entry.get("categories"))]
+    found += _image_problems(entry) if kind == "image" else []
     return [f"{where} {problem}" for problem in found]
+
+
+def _kinds(kinds: tuple[str, ...]) -> str:
+    return " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
+
+
+def _image_bytes(entry: Mapping[str, Any]) -> int:
+    """Of one image of this column; 0 for a column of another kind, and where the entry does not say."""
+    span, sizes = _pair(entry.get("range")), [entry.get("channels", 1), entry.get("height"), entry.get("width")]
+    sound = entry.get("type") == "image" and span and all(type(size) is int for size in sizes)
+    return math.prod(sizes) * depth_of(span[1]) if sound and span else 0
+
+
+def _image_problems(entry: Mapping[str, Any]) -> Iterator[str]:
+    if entry.get("missing") is True:
+        yield "is an image, which cannot be missing: leave out rows without one."
+    span = _pair(entry.get("range"))
+    if span and not (span[0] >= 0 and span[1] <= DEEPEST and all(bound.is_integer() for bound in span)):
+        yield f"has a `range` that pixels cannot have: whole numbers from 0 to {DEEPEST} can."
 
 
 def _range_problems(kind: str, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -110,6 +142,10 @@ def table_problems(entry: Mapping[str, Any]) -> list[str]:
         found.append(f"The patient key {key!r} is listed as a column; take it out of the columns.")
     if isinstance(target, str) and target not in names:
         found.append(f"The target {target!r} is not a listed column.")
+    if any(column.get("type") == "image" for column in entry["columns"] if column.get("name") == target):
+        found.append(f"The target {target!r} is an image, which no model here predicts.")
+    if sum(_image_bytes(column) for column in entry["columns"]) > MOST_BYTES:
+        found.append(f"The images of a row have more than {MOST_BYTES:,} bytes; make them smaller before publishing.")
     return found
 
 

@@ -11,4 +11,5 @@ PENDING_MESSAGES = 100  # unread messages of one peer that are looked at in one 
 EVENTS_BYTES = 64 * 1024 * 1024  # what a datasite tells a researcher in one message
 TWIN_BYTES = 256 * 1024 * 1024
 PUBLIC_BYTES = 64 * 1024  # keys and version files
-ROUND_BYTES = 512 * 1024 * 1024
+ROUND_BYTES = 512 * 1024 * 1024  # of what secure sums, gossip and regions send
+STAR_BYTES = 2 * 1024 * 1024 * 1024  # of a plain round's message, whatever its study says

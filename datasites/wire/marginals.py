@@ -117,6 +117,8 @@ class Marginals(Frozen):
 
 
 def _problem(one: Binned, column: Column) -> str | None:
+    if column.type == "image":
+        return f"{column.name!r} is an image, which has no cells to count."
     if one.categories != (column.categories or ()):
         return f"{column.name!r} has other categories than the dictionary says; list all of them in its order."
     if one.missing != column.missing:

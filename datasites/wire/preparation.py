@@ -6,6 +6,7 @@ preparing it discloses nothing, and what one patient's rows become depends on no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
@@ -13,8 +14,10 @@ from pydantic import Field, model_validator
 
 from datasites.wire.dictionary import Column, Dictionary
 from datasites.wire.dictionary_rules import MAX_CATEGORIES
+from datasites.wire.images import MOST_BYTES, Depth, Layout, layout
 from datasites.wire.values import Frozen, Identifier, Positive, Real
 
+Pixels = Annotated[int, Field(ge=1, le=4_096)]
 CLIP = 5.0  # one odd entry must not dominate a lot
 
 
@@ -66,6 +69,41 @@ class CategoryInput(Frozen):
         return len(self.categories) if self.encoding == "one-hot" else 1
 
 
+class ImageInput(Frozen):
+    """clip((x - center) / scale, low, high) of every pixel, in the order in which they lie in the cell. The model gets
+    them in one row, and arranges them first: `x.reshape(-1, *shape)`.
+
+    shape: (channels, height, width), and depth: the bytes of a pixel; both as the dictionary has them.
+    """
+
+    kind: Literal["image"] = "image"
+    column: Identifier
+    shape: tuple[Pixels, Pixels, Pixels] = Field(strict=False)
+    depth: Depth = 1
+    center: Real = 0.0
+    scale: Positive = 1.0
+    low: Real = -CLIP
+    high: Real = CLIP
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("`low` must be below `high`")
+        if self.width * self.depth > MOST_BYTES:
+            raise ValueError(f"an image has at most {MOST_BYTES:,} bytes")
+        return self
+
+    @property
+    def width(self) -> int:
+        """How many of the model's inputs it makes."""
+        return math.prod(self.shape)
+
+    @property
+    def layout(self) -> Layout:
+        """How it lies in its cell."""
+        return Layout(*self.shape, self.depth)
+
+
 class Target(Frozen):
     """What the model is to predict; rows without it are left out.
 
@@ -80,7 +118,8 @@ class Target(Frozen):
     high: Real = CLIP
 
 
-Input = Annotated[NumberInput | CategoryInput, Field(discriminator="kind")]
+TabularInput = Annotated[NumberInput | CategoryInput, Field(discriminator="kind")]
+Input = Annotated[NumberInput | CategoryInput | ImageInput, Field(discriminator="kind")]
 
 
 class Preparation(Frozen):
@@ -117,12 +156,16 @@ class Preparation(Frozen):
         return [problem for problem in [*found, _target_problem(self.target, dictionary)] if problem]
 
 
-def standard_input(column: Column) -> NumberInput | CategoryInput:
+_ARTICLES = {"integer": "an", "image": "an"}
+_KINDS = {"number": "a NumberInput", "category": "a CategoryInput", "image": "an ImageInput"}
+
+
+def standard_input(column: Column) -> NumberInput | CategoryInput | ImageInput:
     """What is usual for a column, by nothing but its public dictionary entry.
 
-    A number is centred and scaled by `typical`, or by the middle and half the width of its range; a boolean is 0 or 1,
-    less its `prior` if it has one (which shortens gradients, so that less is clipped); a category is one-hot. What is
-    missing is 0, or 0.5 for a boolean without prior; what may be missing gets an indicator.
+    A number and a pixel are centred and scaled by `typical`, or by the middle and half the width of the range; a
+    boolean is 0 or 1, less its `prior` if it has one (which shortens gradients, so that less is clipped); a category is
+    one-hot. What is missing is 0, or 0.5 for a boolean without prior; what may be missing gets an indicator.
     """
     if column.type == "category":
         return CategoryInput(column=column.name, categories=column.categories or ())
@@ -132,22 +175,27 @@ def standard_input(column: Column) -> NumberInput | CategoryInput:
         return NumberInput(column=column.name, center=prior or 0.0, missing=missing, indicator=column.missing)
     low, high = column.bounds
     center, scale = column.typical or ((low + high) / 2, (high - low) / 2)
+    if column.type == "image":
+        image = layout(column)
+        return ImageInput(column=column.name, shape=image.shape, depth=image.depth, center=center, scale=scale or 1.0)
     return NumberInput(column=column.name, center=center, scale=scale or 1.0, indicator=column.missing)
 
 
-def standard_inputs(dictionary: Dictionary, columns: Iterable[str]) -> tuple[NumberInput | CategoryInput, ...]:
+def standard_inputs(
+    dictionary: Dictionary, columns: Iterable[str]
+) -> tuple[NumberInput | CategoryInput | ImageInput, ...]:
     """`standard_input` of each of these columns. Raises KeyError for a column that the table does not have."""
     return tuple(standard_input(dictionary.columns[name]) for name in columns)
 
 
-def input_problem(one: NumberInput | CategoryInput, column: Column) -> str | None:
+def input_problem(one: NumberInput | CategoryInput | ImageInput, column: Column) -> str | None:
     """Why it does not fit a column of the dictionary, as a sentence; None when it does."""
-    if isinstance(one, NumberInput):
-        bad = column.type == "category"
-        return f"{column.name!r} is a category: give it as a CategoryInput." if bad else None
-    if column.type != "category":
-        return f"{column.name!r} is a {column.type}: give it as a NumberInput."
-    if one.categories != column.categories:
+    needed = {"category": "category", "image": "image"}.get(column.type, "number")
+    if one.kind != needed:
+        return f"{column.name!r} is {_ARTICLES.get(column.type, 'a')} {column.type}: give it as {_KINDS[needed]}."
+    if isinstance(one, ImageInput) and one.layout != layout(column):
+        return f"{column.name!r} has images of another size than the dictionary says."
+    if isinstance(one, CategoryInput) and one.categories != column.categories:
         return f"{column.name!r} has other categories than the dictionary says; list all of them in its order."
     return None
 
@@ -155,5 +203,7 @@ def input_problem(one: NumberInput | CategoryInput, column: Column) -> str | Non
 def _target_problem(target: Target, dictionary: Dictionary) -> str | None:
     kind = dictionary.columns[target.column].type
     if target.kind == "binary" and kind != "boolean":
-        return f"The target {target.column!r} is a {kind}, and only a boolean can be a binary target."
-    return f"The target {target.column!r} is a category, which cannot be a number." if kind == "category" else None
+        return f"The target {target.column!r} is no boolean, and only a boolean can be a binary target."
+    if kind in ("category", "image"):
+        return f"The type of the target {target.column!r} is {kind}, which cannot be a number."
+    return None

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from datasites.wire.arrays import Arrays, pack, unpack, unpack_header
 from datasites.wire.canonical import sha256
-from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.limits import ROUND_BYTES, STAR_BYTES
+from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import Reason
 from datasites.wire.values import Digest, Email, Frozen
 from policies.errors import InvalidInput, Refused
@@ -22,6 +23,7 @@ RoundNumber = Annotated[int, Field(ge=1, le=999_999)]
 Count = Annotated[int, Field(ge=1, lt=2**53)]  # exact as a float64 weight
 Metrics = dict[str, float]
 _FIT, _METRIC = "parameters/", "metric/"
+_ENVELOPE = 8 * 1024 * 1024  # headers, names and what encryption adds
 Model = TypeVar("Model", bound=Frozen)
 
 
@@ -81,8 +83,18 @@ def encode_request(request: RoundRequest, parameters: Arrays) -> bytes:
 
 
 def decode_request(plaintext: bytes) -> tuple[RoundRequest, Arrays]:
-    header, arrays = unpack(plaintext, ROUND_BYTES)
+    header, arrays = unpack(plaintext, STAR_BYTES)
     return _parse(RoundRequest, header), arrays
+
+
+def most_bytes(manifest: Manifest) -> int:
+    """Of an encrypted message of the study's rounds, either way. A study of small models takes no large messages from
+    whoever writes to the store; one of large models may have them, for its hospitals have approved their size."""
+    if manifest.secure_aggregation or manifest.gossip:
+        return ROUND_BYTES
+    outputs = manifest.outputs
+    whole = sum(spec.nbytes for specs in (outputs.parameters, outputs.evaluate_arrays) for spec in specs.values())
+    return min(STAR_BYTES, max(whole, manifest.max_bytes) + _ENVELOPE)
 
 
 def is_addressed(plaintext: bytes, study: str, number: int, hospital: str) -> bool:
@@ -104,7 +116,7 @@ def encode_reply(reply: RoundReply, parameters: Arrays | None = None, metrics: A
 
 def decode_reply(plaintext: bytes) -> tuple[RoundReply, Arrays, Arrays]:
     """(reply, parameters, array metrics)."""
-    header, arrays = unpack(plaintext, ROUND_BYTES)
+    header, arrays = unpack(plaintext, STAR_BYTES)
     if not all(name.startswith((_FIT, _METRIC)) for name in arrays):
         raise Refused("A reply holds arrays of unknown kind.")
     parameters = {n.removeprefix(_FIT): a for n, a in arrays.items() if n.startswith(_FIT)}

@@ -11,7 +11,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from datasites.wire.dictionary import Column, Dictionary
-from datasites.wire.preparation import CategoryInput, Input, NumberInput, input_problem
+from datasites.wire.preparation import CategoryInput, NumberInput, TabularInput, input_problem
 from datasites.wire.training import Encounters, Noise
 from datasites.wire.values import Frozen
 from policies.errors import InvalidInput
@@ -30,7 +30,7 @@ class Statistics(Frozen):
     of patients. noise_multiplier: the noise's standard deviation, in multiples of `sensitivity`.
     """
 
-    inputs: tuple[Input, ...] = Field(strict=False, min_length=1, max_length=200)
+    inputs: tuple[TabularInput, ...] = Field(strict=False, min_length=1, max_length=200)
     encounters: Encounters = 1
     noise_multiplier: Noise
 
@@ -99,8 +99,10 @@ class Statistics(Frozen):
 def statistic_of(column: Column) -> NumberInput | CategoryInput:
     """A number between its bounds, or every category, by the column's public dictionary entry.
 
-    Raises InvalidInput for a number without bounds, whose sum no noise could cover.
+    Raises InvalidInput for a number without bounds, whose sum no noise could cover, and for an image.
     """
+    if column.type == "image":
+        raise InvalidInput(f"{column.name!r} is an image, which cannot be counted or averaged.", "Leave it out.")
     if column.type == "category":
         return CategoryInput(column=column.name, categories=column.categories or ())
     low, high = column.bounds

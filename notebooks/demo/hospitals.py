@@ -31,7 +31,7 @@ class DemoFailed(Exception):
 
 @dataclass
 class Hospital:
-    """`table` is the private CSV file; it stays where it is. `key` is the secret of its patients' pseudonyms."""
+    """`table` is the private file; it stays where it is. `key` is the secret of its patients' pseudonyms."""
 
     label: str
     home: Path
@@ -39,6 +39,7 @@ class Hospital:
     store: str
     agent: subprocess.Popen[bytes] | None = None
     key: bytes = PSEUDONYM_KEY
+    dictionary: Path = DICTIONARY
 
     @property
     def email(self) -> str:
@@ -59,7 +60,7 @@ class Hospital:
     def create(self) -> None:
         self.command("init", "--email", self.email, "--store", self.store, "--name", self.label.title())
         write_atomically(DatasiteHome(self.home).pseudonym_key, self.key)
-        self.command("publish", "--table", str(self.table), "--dictionary", str(DICTIONARY))
+        self.command("publish", "--table", str(self.table), "--dictionary", str(self.dictionary))
 
     def start(self) -> None:
         with (self.home / "agent.log").open("ab") as log:
@@ -104,13 +105,17 @@ def write_federation(path: Path, store: str, hospitals: list[Hospital]) -> None:
 
 
 @contextmanager
-def local_federation(folder: Path, tables: Mapping[str, Path]) -> Iterator[list[Hospital]]:
+def local_federation(
+    folder: Path, tables: Mapping[str, Path], dictionary: Path = DICTIONARY
+) -> Iterator[list[Hospital]]:
     """Hospitals that have published their tables and are serving, with `folder/federation.toml` beside them.
 
     `folder` is emptied of what an earlier run left. The agents are stopped at the end of the block.
     """
     store = f"file://{(folder / 'store').resolve()}"
-    hospitals = [Hospital(label, folder / label, table, store) for label, table in tables.items()]
+    hospitals = [
+        Hospital(label, folder / label, table, store, dictionary=dictionary) for label, table in tables.items()
+    ]
     for old in ("store", "researcher", *tables):
         shutil.rmtree(folder / old, ignore_errors=True)
     (folder / "store").mkdir(parents=True)

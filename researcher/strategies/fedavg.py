@@ -47,10 +47,12 @@ class WeightedMean:
         self._weight = 0.0
 
     def add(self, update: Update) -> None:
-        vector = self._layout.of_update(update)
+        """Array by array: a large model is never in memory a second time in float64."""
+        self._layout.check(update)
         weight = self._weight_of(update)
         with np.errstate(over="ignore", invalid="ignore"):  # told by Layout.arrays
-            self._sum += vector * np.float64(weight)
+            for name, part in self._layout.parts(self._sum).items():
+                part += np.asarray(update.parameters[name], np.float64) * np.float64(weight)
         self._weight += weight
 
     def _weight_of(self, update: Update) -> float:
@@ -61,10 +63,12 @@ class WeightedMean:
         return self._weights[update.hospital]
 
     def mean(self) -> Vector:
-        """float64 of the layout's shape. Raises RoundFailed where there was no update."""
+        """float64 of the layout's shape; then nothing can be added. Raises RoundFailed where there was no update."""
         if self._weight == 0:
             raise RoundFailed("There is no update to aggregate.")
-        return self._sum / self._weight
+        self._sum /= self._weight  # in place, so that there is no second one
+        self._weight = 1.0
+        return self._sum
 
 
 class _Averaging(WeightedMean):

@@ -35,12 +35,16 @@ class Layout:
         self.weights: NDArray[np.bool_] = np.concatenate(kinds) if kinds else np.zeros(0, np.bool_)
 
     def of_update(self, update: Update) -> Vector:
+        """Raises as `check` does."""
+        self.check(update)
+        return self.vector(update.parameters)
+
+    def check(self, update: Update) -> None:
         """Raises InvalidInput where names or shapes are not the model's, or no example stands behind it."""
         if update.num_examples < 1 or update.parameters.keys() != self._like.keys():
             raise InvalidInput(f"The update of {update.hospital} does not fit the model.")
         if other := [name for name, array in self._like.items() if update.parameters[name].shape != array.shape]:
             raise InvalidInput(f"The update of {update.hospital} has another shape for {', '.join(other)}.")
-        return self.vector(update.parameters)
 
     def vector(self, arrays: Arrays) -> Vector:
         parts = [np.asarray(arrays[name], np.float64).ravel() for name in self._like]

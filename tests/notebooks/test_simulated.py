@@ -61,3 +61,18 @@ def test_a_first_study_from_elsewhere(tmp_path: Path) -> None:
     assert (without in saw) == (find_spec("flwr") is None)
     results = [page for page in outputs(notebook, "text/html") if "mean_loss" in page]
     assert len(results) == (2 if find_spec("flwr") is None else 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_imaging_study(tmp_path: Path) -> None:
+    notebook = executed("imaging.ipynb", tmp_path)
+    saw = shown(notebook)
+    assert "every pixel of 'radiograph': also a face" in saw
+    table = next(text for text in outputs(notebook, "text/plain") if "alone" in text and "together" in text)
+    aucs = {line.split()[0]: [float(one) for one in line.split()[-2:]] for line in table.splitlines()[1:]}
+    for small in ("hillside", "lakeside"):
+        alone, together = aucs[small]
+        assert together > alone
+        assert together > 0.8
+    assert len(outputs(notebook, "image/png")) == 3

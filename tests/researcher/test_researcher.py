@@ -34,6 +34,7 @@ PUBLIC = [
     "Hierarchical",
     "IfcaResult",
     "IfcaRounds",
+    "ImageInput",
     "InvalidInput",
     "Krum",
     "LocalModels",

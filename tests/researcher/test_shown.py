@@ -24,6 +24,7 @@ SETTINGS = {
     "CategoryInput": wr.CategoryInput(column="ward", categories=("a", "b")),
     "Criterion": wr.Criterion(),
     "Exponential": wr.Exponential(),
+    "ImageInput": wr.ImageInput(column="radiograph", shape=(1, 4, 4), center=128.0, scale=64.0),
     "Neighbours": wr.Neighbours("ring", deadline=60),
     "NumberInput": wr.NumberInput(column="days", center=5.0, scale=3.0),
     "Optimizer": wr.Optimizer(learning_rate=1.0),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from datasites.approval import private
 from datasites.approval.private import counted
+from datasites.wire.images import layout
 from datasites.wire.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ NO_GUARANTEE = (
 
 def summary(packet: Packet) -> str:
     m = packet.manifest
-    told = (_what(packet), _how_often(m), _leaves(m), *_summed(m), *_shared(packet), *kept(m), _guarantee(packet))
+    asked = (_what(packet), *_images(packet), _how_often(m), _leaves(m))
+    told = (*asked, *_summed(m), *_shared(packet), *kept(m), _guarantee(packet))
     return " ".join((*told, *_judged(packet)))
 
 
@@ -40,6 +42,21 @@ def _what(packet: Packet) -> str:
         f"The code would see {len(m.columns)}{of} columns, and which rows belong to the same patient; it would see no "
         f"patient's name or number."
     )
+
+
+def _images(packet: Packet) -> list[str]:
+    m, known = packet.manifest, packet.dictionary.columns if packet.dictionary else {}
+    shown = [known[name] for name in m.columns if name in known and known[name].type == "image"]
+    if not shown:
+        return []
+    names = _listed([repr(column.name) for column in shown])
+    if m.asked is not None:
+        return [f"It is trained on every pixel of {names}; the noise covers all images of a patient together."]
+    room = total_bytes(m) // min(layout(column).nbytes for column in shown)
+    return [
+        f"It would see every pixel of {names}: also a face, or a name burned into the image, for which nothing here "
+        f"has looked. All that leaves has room for {counted(room, 'such image')}, if the code were to hide them there."
+    ]
 
 
 def _how_often(m: Manifest) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from datasites.training.prepare import prepare
-from datasites.wire.preparation import CategoryInput, NumberInput, Preparation, Target
+from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, Preparation, Target
 
 VIEW = pd.DataFrame(
     {
@@ -65,3 +65,13 @@ def test_targets_are_bounded(kind: str, expected: list[float]) -> None:
     view = pd.DataFrame({"age": [60.0], "cost": [1e12], "patient": [1]})
     target = Target.model_validate({"column": "cost", "kind": kind, "scale": 100.0})
     assert prepare(view, Preparation(inputs=(AGE,), target=target)).targets.tolist() == expected
+
+
+def test_an_image_is_scaled_pixel_by_pixel_and_one_that_is_none_is_grey() -> None:
+    view = pd.DataFrame(
+        {"scan": [bytes([0, 50, 100, 250]), b"short", None, 7], "dead": [1, 0, 1, 0], "patient": [1, 2, 3, 4]}
+    )
+    scan = ImageInput(column="scan", shape=(1, 2, 2), center=50.0, scale=25.0)
+    found = prepare(view, Preparation(inputs=(scan,), target=Target(column="dead")))
+    assert found.inputs.dtype == np.float32
+    assert found.inputs.tolist() == [[-2, 0, 2, 5], [0] * 4, [0] * 4, [0] * 4]

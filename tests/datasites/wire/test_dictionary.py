@@ -102,7 +102,7 @@ range = [0, nan]
         "Column 'age' has `prior`, which only a boolean may have.",
         "Column 'age' has a `range` whose first number is above its second.",
         "The column name 'patient' is reserved",
-        "Column 'patient': `type` must be 'number', 'integer', 'boolean' or 'category'.",
+        "Column 'patient': `type` must be 'number', 'integer', 'boolean', 'category' or 'image'.",
         "Column 'patient' needs `description`.",
         "Column 'ward' lists the category 'a' 2 times.",
         "Column 'ward': `missing` must be a valid boolean.",

@@ -1,0 +1,1 @@
+../../readmission/study/scores.py
