@@ -33,10 +33,18 @@ def researcher() -> str:
 
 
 def store() -> str:
-    """It shows the certificate that participants expect, in force today. Who is not signed in is told no more."""
-    trusted = ssl.create_default_context(cafile="/run/secrets/store_ca")
-    with socket.create_connection(("127.0.0.1", 9000), 5) as plain:
-        trusted.wrap_socket(plain, server_hostname="store").close()
+    """Its front shows the certificate that participants expect, in force today, and turns away who has none; the store
+    behind the front answers it."""
+    trusted = ssl.create_default_context(cafile="/front/ca.pem")
+    with socket.create_connection(("127.0.0.1", 9443), 5) as plain:
+        with trusted.wrap_socket(plain, server_hostname="store") as front:
+            front.sendall(b"GET / HTTP/1.0\r\nHost: store\r\n\r\n")
+            answer = b"".join(iter(lambda: front.recv(4096), b""))
+    if b"CertificateRefused" not in answer:
+        return "the front does not ask for certificates"
+    with socket.socket(socket.AF_UNIX) as behind:
+        behind.settimeout(5)
+        behind.connect("/srv/store/objects.sock")
     return ""
 
 

@@ -22,7 +22,7 @@ from safetensors.numpy import load
 
 from compose import containers, images, provision
 from compose.containers import SERVICES, ContainersFailed
-from compose.e2e import walls
+from compose.e2e import certificates, walls
 from compose.e2e.parties import (
     ContainedOwner,
     ContainedResearcher,
@@ -36,6 +36,7 @@ from compose.provision import HOSPITALS, LOCAL
 from datasites.audit.verify import verify
 from datasites.report.verify import verify_folder
 from notebooks.demo.hospitals import DemoFailed, Hospital, side_by_side, write_federation
+from policies.errors import WardroundError
 
 MODEL = "model.safetensors"  # where the notebook keeps it
 KILLED = "county-hospital"
@@ -55,7 +56,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         result = run(options, started)
-    except (ContainersFailed, DemoFailed) as problem:
+    except (ContainersFailed, DemoFailed, WardroundError) as problem:
         console.print(f"The composed federation could not be tried to the end: {problem}", markup=False)
         return 1
     print("RESULT " + json.dumps(result))
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
         containers.wait_until_healthy()
         healthy = time.monotonic() - up
         _say(f"{len(SERVICES)} containers are healthy after {healthy:.0f} seconds")
-        tried = list(walls.findings())
+        tried = [*walls.findings(), *certificates.findings()]
         restarts: list[str] = []
         owners = [ContainedOwner(hospital) for hospital in HOSPITALS]
         approved: list[float] = []
@@ -173,7 +174,7 @@ def _local(tables: Path) -> Iterator[tuple[list[Owner], LocalResearcher]]:
     store = f"file://{folder / 'store'}"
     hospitals = [
         Hospital(
-            name, folder / name, tables / f"{name}.csv", store, key=(LOCAL / f"pseudonyms/{name}.key").read_bytes()
+            name, folder / name, tables / f"{name}.csv", store, key=(LOCAL / f"secrets/{name}.pseudonyms").read_bytes()
         )
         for name in HOSPITALS
     ]

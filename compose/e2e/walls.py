@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from compose.containers import SERVICES, container, inside
 from compose.images import engine
-from compose.provision import HOSPITALS
+from compose.provision import HOSPITALS, STORE_HOST, STORE_PORT
 
 _OUTSIDE = "1.1.1.1"
 _SELF = """
@@ -46,7 +46,7 @@ def findings() -> Iterator[tuple[str, str, bool]]:
         yield _confined(service)
     addresses = {hospital: _address(hospital) for hospital in HOSPITALS}
     for hospital in HOSPITALS:
-        at_store = _knock(hospital, "store", 9000)
+        at_store = _knock(hospital, STORE_HOST, STORE_PORT)
         yield f"{hospital} reaches the store", at_store, at_store == "connected"
         others = {_knock(hospital, address, 22) for other, address in addresses.items() if other != hospital}
         # refused would mean that its machine answered
