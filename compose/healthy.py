@@ -36,10 +36,10 @@ def store() -> str:
     """Its front shows the certificate that participants expect, in force today, and turns away who has none; the store
     behind the front answers it."""
     trusted = ssl.create_default_context(cafile="/front/ca.pem")
-    with socket.create_connection(("127.0.0.1", 9443), 5) as plain:
-        with trusted.wrap_socket(plain, server_hostname="store") as front:
-            front.sendall(b"GET / HTTP/1.0\r\nHost: store\r\n\r\n")
-            answer = b"".join(iter(lambda: front.recv(4096), b""))
+    plain = socket.create_connection(("127.0.0.1", 9443), 5)
+    with trusted.wrap_socket(plain, server_hostname="store") as front:
+        front.sendall(b"GET / HTTP/1.0\r\nHost: store\r\n\r\n")
+        answer = b"".join(iter(lambda: front.recv(4096), b""))
     if b"CertificateRefused" not in answer:
         return "the front does not ask for certificates"
     with socket.socket(socket.AF_UNIX) as behind:

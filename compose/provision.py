@@ -2,7 +2,7 @@
 
 | path | what | which containers see it |
 |---|---|---|
-| consortium/ | as `wardround federation init` makes it: authority, participants, the store's front | its store/: the store |
+| consortium/ | made by `wardround federation init`: authority, participants, the store's front | store/: the store |
 | authority.passphrase | of the authority's root key | none |
 | secrets/LABEL.invitation, .invitation-passphrase | a participant's invitation, and what it opens by | its own |
 | secrets/LABEL.passphrase | what the participant keeps its keys under | its own |

@@ -76,7 +76,11 @@ def findings() -> Iterator[tuple[str, str, bool]]:
     before = _asked(pair)
     revoke(_FORMER)
     after = _asked(pair)
-    yield "a certificate, before and after it is revoked", f"{before}, {after}", (before, after) == ("let in", "refused")
+    yield (
+        "a certificate, before and after it is revoked",
+        f"{before}, {after}",
+        (before, after) == ("let in", "refused"),
+    )
     with_own = json.loads(inside(_FROM, "python3", "-I", "-c", _WRITE, own))[own]
     yield f"{_FROM} after another's was revoked", json.dumps(with_own), with_own == [True, True]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ import yaml
 
 from compose import provision
 from compose.containers import FILE, SERVICES
-from compose.provision import HOSPITALS
+from compose.provision import HOSPITALS, PARTICIPANTS
 
 CONTENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
+TARGETS = {"invitation", "invitation_passphrase", "passphrase", "pseudonyms"}
 SERVICE: dict[str, dict[str, Any]] = CONTENT["services"]
 
 
@@ -79,14 +79,20 @@ def test_the_system_paths_are_whole_only_where_studies_run() -> None:
     assert whole == {*HOSPITALS, "researcher"}
 
 
-def test_no_secret_is_in_the_environment(tmp_path: Path) -> None:
-    provision.provision(tmp_path)
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    local = tmp_path_factory.mktemp("provisioned")
+    provision.provision(local)
+    return local
+
+
+def test_no_secret_is_in_the_environment(local: Path) -> None:
     text = FILE.read_text()
-    secrets = [
-        *(json.loads(path.read_text())["aws_secret_access_key"] for path in tmp_path.glob("keys/*.json")),
-        (tmp_path / "jupyter.token").read_text(),
+    secrets = [path.read_text() for path in local.glob("secrets/*passphrase")] + [
+        (local / "secrets/jupyter.token").read_text(),
+        (local / "authority.passphrase").read_text(),
     ]
-    assert len(secrets) == 5
+    assert len(secrets) == 10
     assert not any(secret in text for secret in secrets)
     # and the file hands on no variable of whoever runs it, but the four that tell accounts, paths and ports
     for one in SERVICE.values():
@@ -94,19 +100,25 @@ def test_no_secret_is_in_the_environment(tmp_path: Path) -> None:
         assert "env_file" not in one
 
 
-def test_every_secret_is_a_file_that_provisioning_makes_and_each_is_given_to_few(tmp_path: Path) -> None:
-    provision.provision(tmp_path)
+def test_every_secret_is_a_file_that_provisioning_makes_and_each_is_given_to_one(local: Path) -> None:
     for secret in CONTENT["secrets"].values():
-        assert (tmp_path / Path(secret["file"]).relative_to("local")).is_file()
-    given: dict[str, set[str]] = {}
-    for name, one in SERVICE.items():
-        for secret in one["secrets"]:
-            given.setdefault(secret if isinstance(secret, str) else secret["source"], set()).add(name)
-    assert given.pop("store_ca") == set(SERVICES)
-    assert all(len(services) == 1 for services in given.values())
-    for hospital in HOSPITALS:
-        assert given[f"{hospital}_keys"] == given[f"{hospital}_pseudonyms"] == {hospital}
-    assert not any("ca.key" in str(secret) for secret in CONTENT["secrets"].values())
+        assert (local / Path(secret["file"]).relative_to("local")).is_file()
+    given = [(secret, name) for name, one in SERVICE.items() for secret in one.get("secrets", ())]
+    sources = [secret if isinstance(secret, str) else secret["source"] for secret, _ in given]
+    assert sorted(sources) == sorted(CONTENT["secrets"])  # each once
+    for secret, name in given:
+        assert secret == "jupyter_token" or secret["source"] == f"{name}_{secret['target']}"
+    for label in PARTICIPANTS:
+        wanted = {f"{label}_{what}" for what in ("invitation", "invitation_passphrase", "passphrase")}
+        assert wanted <= set(sources)
+
+
+def test_nothing_of_the_authority_is_given_to_a_container_but_what_the_store_needs(local: Path) -> None:
+    mounts = {m.split(":")[0]: name for name, one in SERVICE.items() for m in one["volumes"] if m.startswith("./local")}
+    assert mounts.pop("./local/consortium/store") == "store"
+    assert not any("consortium" in path or "authority" in path or path == "./local" for path in mounts)
+    assert not any("consortium" in str(secret) or "authority" in str(secret) for secret in CONTENT["secrets"].values())
+    assert not any("PRIVATE" in p.read_text() for p in (local / "consortium/store").iterdir() if p.name != "store.key")
 
 
 @pytest.mark.parametrize("hospital", HOSPITALS)
@@ -114,5 +126,5 @@ def test_a_hospital_has_its_own_table_home_and_address(hospital: str) -> None:
     one = SERVICE[hospital]
     assert f"{hospital}-home:/var/lib/wardround" in one["volumes"]
     assert f"./local/tables/{hospital}.csv:/data/table.csv:ro" in one["volumes"]
-    assert one["environment"]["WARDROUND_EMAIL"] == provision.email(hospital)
-    assert json.loads(one["environment"]["WARDROUND_STORE_OPTIONS"]) == provision.STORE
+    assert {secret["target"] for secret in one["secrets"]} == TARGETS
+    assert not {"WARDROUND_EMAIL", "WARDROUND_STORE", "WARDROUND_STORE_OPTIONS"} & set(one["environment"])

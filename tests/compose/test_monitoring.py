@@ -17,13 +17,13 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from compose.certificates import Authority
 from datasites.audit.entry import Kind
 from datasites.catalog.registry import RegisteredTable, Registry
 from datasites.catalog.tables import TableSource
 from datasites.datasite import Datasite
 from datasites.monitoring.collector import DatasiteCollector, registry_of
 from datasites.monitoring.report import check
+from datasites.onboarding.authority import Authority
 from datasites.state import AnsweredRound, now
 from datasites.wire.decision import Decision, SignedDecision
 from datasites.wire.dictionary import Dictionary
@@ -47,9 +47,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """What a datasite tells at which there is something to tell of everything: labels and their values by name."""
     root = tmp_path_factory.mktemp("told")
     site = Datasite.create(root / "north", "do@north.org", f"file://{root}/store")
-    (root / "ca.pem").write_bytes(Authority.create("test").certificate_pem)
+    Authority.create(root / "ca", "test", b"a passphrase")
     _happen(site, root)
-    settings = site.settings.model_copy(update={"store_options": {"ca_file": str(root / "ca.pem")}})
+    settings = site.settings.model_copy(update={"store_options": {"ca_file": str(root / "ca/ca.pem")}})
     collector = DatasiteCollector(site.home, settings)
     found: Told = {}
     for family in text_string_to_metric_families(generate_latest(registry_of(collector)).decode()):
