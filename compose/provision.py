@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from compose.images import engine
-from datasites.onboarding import consortium
+from datasites.onboarding import consortium, front
 from datasites.onboarding.authority import register
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.passphrase import invented
@@ -122,10 +122,11 @@ def _federation(folder: Path, passphrase: bytes) -> list[str]:
     if not (folder / consortium.FILE).exists():
         hospitals, researchers = ({label: email(label) for label in group} for group in (HOSPITALS, (RESEARCHER,)))
         consortium.init(folder, "composed", STORE_HOST, STORE_PORT, hospitals, researchers, passphrase)
-    elif _in_force(folder, "store"):
+        return ["consortium/store/store.pem"]
+    front.write_front(folder / "store", front.BUCKET, STORE_PORT)  # as this release writes it
+    if _in_force(folder, "store"):
         return []
-    else:
-        consortium.renew_store(folder, passphrase)
+    consortium.renew_store(folder, passphrase)
     return ["consortium/store/store.pem"]
 
 
