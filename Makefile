@@ -20,6 +20,7 @@ help:
 	@echo "make privacy     attacks on the private tier, its ledger and what it costs; SEED=0"
 	@echo "make up          three hospitals, a store and a researcher in containers (compose/README.md)"
 	@echo "                 BASE=image to build on; DATA= as above; make down stops it, make reset removes all of it"
+	@echo "                 MONITORING=1: a Prometheus for each hospital"
 	@echo "make e2e         the same, tried as a whole: a study, two of the containers killed in the middle"
 	@echo "make lock        versions and hashes of what the images install, from this environment"
 	@echo "make supply      what the images hold, under which licences, with which known holes; into supply/"
@@ -82,11 +83,12 @@ base-image: $(STAMP)
 	$(BIN)/python -m compose.images base
 
 images: $(STAMP)
-	$(BIN)/python -m compose.images $(if $(BASE),--base $(BASE))
+	$(BIN)/python -m compose.images $(if $(BASE),--base $(BASE)) \
+		$(if $(MONITORING),datasite researcher store prometheus)
 
 up: $(COMPOSE) images
 	$(BIN)/python -m compose.provision $(if $(DATA),--data $(DATA))
-	$(BIN)/python -m compose up
+	$(BIN)/python -m compose up $(if $(MONITORING),--monitoring)
 
 down: $(COMPOSE)
 	$(BIN)/python -m compose down

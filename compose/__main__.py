@@ -9,18 +9,18 @@ import sys
 import time
 
 from compose import containers, provision
-from compose.containers import SERVICES, ContainersFailed
+from compose.containers import MONITORS, SERVICES, ContainersFailed
 from datasites.onboarding import consortium
 from policies.errors import WardroundError
 
 
-def up() -> None:
+def up(*, monitoring: bool = False) -> None:
     """Starts what does not run, and waits until all of it is healthy."""
-    started = time.monotonic()
-    containers.compose("up", "-d")
-    containers.wait_until_healthy()
+    started, services = time.monotonic(), (*SERVICES, *(MONITORS if monitoring else ()))
+    containers.compose("up", "-d", monitoring=monitoring)
+    containers.wait_until_healthy(*services)
     port = os.environ.get("WARDROUND_JUPYTER_PORT", "8888")
-    print(f"{len(SERVICES)} containers are healthy after {time.monotonic() - started:.0f} seconds.")
+    print(f"{len(services)} containers are healthy after {time.monotonic() - started:.0f} seconds.")
     print(f"The researcher's notebooks: http://127.0.0.1:{port}/lab/tree/notebooks/researcher.ipynb")
     print(f"The token to sign in stands in {provision.LOCAL / 'secrets/jupyter.token'}.")
     print("A data owner's commands: podman exec -it wardround-academic-centre wardround datasite requests")
@@ -56,7 +56,10 @@ def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m compose", description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
-    for name, command in {"up": up, "down": down, "reset": reset, "doctor": doctor}.items():
+    starting = commands.add_parser("up", help=up.__doc__)
+    starting.add_argument("--monitoring", action="store_true", help="with a Prometheus for each hospital")
+    starting.set_defaults(do=lambda options: up(monitoring=options.monitoring))
+    for name, command in {"down": down, "reset": reset, "doctor": doctor}.items():
         commands.add_parser(name, help=command.__doc__).set_defaults(do=lambda _, command=command: command())
     revoking = commands.add_parser("revoke", help=revoke.__doc__)
     revoking.add_argument("who", help="a participant's label or address")

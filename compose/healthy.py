@@ -1,4 +1,7 @@
-"""`python3 -I healthy.py datasite|researcher|store`: a container's health check. Exit status 0, or 1 and a sentence."""
+"""`python3 -I healthy.py datasite|researcher|store|prometheus`: a container's health check.
+
+Exit status 0, or 1 and a sentence.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +51,17 @@ def store() -> str:
     return ""
 
 
+def prometheus() -> str:
+    """It is ready, and reads the agent's numbers."""
+    with urllib.request.urlopen("http://127.0.0.1:9090/api/v1/targets?state=active", timeout=5) as answer:
+        targets = json.load(answer)["data"]["activeTargets"]
+    return next((one["lastError"] or "no look at the agent yet" for one in targets if one["health"] != "up"), "")
+
+
 def main(what: str) -> int:
     """Returns the exit status."""
     try:
-        problem = {"datasite": datasite, "researcher": researcher, "store": store}[what]()
+        problem = {"datasite": datasite, "researcher": researcher, "store": store, "prometheus": prometheus}[what]()
     except (OSError, ValueError, KeyError) as why:
         problem = f"{type(why).__name__}: {why}"
     if problem:
