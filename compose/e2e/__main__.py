@@ -21,8 +21,8 @@ from rich.table import Table
 from safetensors.numpy import load
 
 from compose import containers, images, provision
-from compose.containers import SERVICES, ContainersFailed
-from compose.e2e import certificates, walls
+from compose.containers import MONITORS, SERVICES, ContainersFailed
+from compose.e2e import certificates, monitoring, walls
 from compose.e2e.parties import (
     ContainedOwner,
     ContainedResearcher,
@@ -72,9 +72,9 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
     try:
         up = time.monotonic()
         containers.compose("up", "-d")
-        containers.wait_until_healthy()
+        containers.wait_until_healthy(*SERVICES, *MONITORS)
         healthy = time.monotonic() - up
-        _say(f"{len(SERVICES)} containers are healthy after {healthy:.0f} seconds")
+        _say(f"{len(SERVICES) + len(MONITORS)} containers are healthy after {healthy:.0f} seconds")
         tried = [*walls.findings(), *certificates.findings()]
         restarts: list[str] = []
         owners = [ContainedOwner(hospital) for hospital in HOSPITALS]
@@ -90,6 +90,7 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
         composed, model = outcome(ContainedResearcher()), load(ContainedResearcher().file(MODEL))
         _say(f"the study was run in containers in {study_seconds:.0f} seconds: {composed}")
         tried += _verified_records(owners, str(composed["study"]))
+        tried += monitoring.findings()
     finally:
         if not options.keep:
             containers.compose("down", "-v")
@@ -107,7 +108,7 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
     return {
         "auc": composed["auc"],
         "local_auc": local["auc"],
-        "containers": len(SERVICES),
+        "containers": len(SERVICES) + len(MONITORS),
         "restarts_survived": len(restarts),
         "seconds": round(time.monotonic() - started, 1),
         "healthy_seconds": round(healthy, 1),
@@ -124,7 +125,7 @@ def _images(options: argparse.Namespace) -> None:
     if base == images.BASE and not images.exists(base):
         _say("makes the base image from Debian's packages")
         images.make_base(base)
-    images.build(base, provision.account())
+    images.build(base, provision.account(), (*images.IMAGES, images.MONITORING))
 
 
 def _kill_and_restart(owners: list[ContainedOwner], restarts: list[str]) -> None:
@@ -143,6 +144,7 @@ def _kill_and_restart(owners: list[ContainedOwner], restarts: list[str]) -> None
         containers.start(service)
         containers.wait_until_healthy(service)
         _say(f"{service} is back")
+    containers.start(f"{KILLED}-prometheus")  # it had the network that went with the hospital's container
     before = by_label[KILLED].rounds()
     containers.wait_for(lambda: by_label[KILLED].rounds() > before, f"{KILLED} answers no round after its restart")
     restarts += [KILLED, "store"]

@@ -9,16 +9,20 @@ import pytest
 import yaml
 
 from compose import provision
-from compose.containers import FILE, SERVICES
+from compose.containers import FILE, MONITORS, SERVICES
 from compose.provision import HOSPITALS, PARTICIPANTS
+from datasites.monitoring.endpoint import parsed
 
 CONTENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
 TARGETS = {"invitation", "invitation_passphrase", "passphrase", "pseudonyms"}
 SERVICE: dict[str, dict[str, Any]] = CONTENT["services"]
 
 
+ALL = (*SERVICES, *MONITORS)
+
+
 def networks(service: str) -> set[str]:
-    return set(SERVICE[service]["networks"])
+    return set(SERVICE[service].get("networks", ()))
 
 
 def members(network: str) -> set[str]:
@@ -26,8 +30,24 @@ def members(network: str) -> set[str]:
 
 
 def test_the_services_are_those_that_the_commands_know() -> None:
-    assert set(SERVICE) == set(SERVICES)
-    assert {name: one["container_name"] for name, one in SERVICE.items()} == {n: f"wardround-{n}" for n in SERVICES}
+    assert set(SERVICE) == set(ALL)
+    assert {name: one["container_name"] for name, one in SERVICE.items()} == {n: f"wardround-{n}" for n in ALL}
+    assert {name for name, one in SERVICE.items() if "profiles" not in one} == set(SERVICES)
+    assert {name for name, one in SERVICE.items() if one.get("profiles") == ["monitoring"]} == set(MONITORS)
+
+
+@pytest.mark.parametrize(("hospital", "monitor"), list(zip(HOSPITALS, MONITORS, strict=True)))
+def test_a_hospitals_numbers_are_told_on_its_own_loopback_alone(hospital: str, monitor: str) -> None:
+    """So that its Prometheus joins no network, and nobody on the hospital's can ask either of them."""
+    one = SERVICE[monitor]
+    assert one["network_mode"] == f"service:{hospital}"
+    assert not {"networks", "ports", "secrets"} & set(one)
+    assert one["volumes"] == [f"{hospital}-metrics:/var/lib/prometheus"]
+    told = SERVICE[hospital]["environment"]["WARDROUND_METRICS"]
+    assert parsed(told) == ("127.0.0.1", 9464)
+    scraped = yaml.safe_load((FILE.parent / "monitoring/prometheus.yaml").read_text())["scrape_configs"]
+    assert [config["static_configs"] for config in scraped] == [[{"targets": [told]}]]
+    assert "--web.listen-address=127.0.0.1:9090" in (FILE.parent / "start/prometheus.sh").read_text()
 
 
 @pytest.mark.parametrize("hospital", HOSPITALS)
@@ -41,7 +61,7 @@ def test_no_port_is_published_but_the_notebooks_to_this_machine() -> None:
     published = {name: one["ports"] for name, one in SERVICE.items() if "ports" in one}
     assert set(published) == {"researcher"}
     assert all(port.startswith("127.0.0.1:") for port in published["researcher"])
-    assert not any("expose" in one or "network_mode" in one for one in SERVICE.values())
+    assert not any("expose" in one or "network_mode" in one for name, one in SERVICE.items() if name in SERVICES)
 
 
 def test_only_the_researcher_has_a_way_out() -> None:
@@ -49,7 +69,7 @@ def test_only_the_researcher_has_a_way_out() -> None:
     assert {service for network in open_ones for service in members(network)} == {"researcher"}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_a_container_is_confined(service: str) -> None:
     one = SERVICE[service]
     assert one["read_only"] is True
@@ -61,13 +81,13 @@ def test_a_container_is_confined(service: str) -> None:
     assert one["mem_limit"]
     assert one["cpus"]
     assert one["pids_limit"]
-    assert one["healthcheck"]["test"][-1] in ("datasite", "store", "researcher")
+    assert one["healthcheck"]["test"][-1] in ("datasite", "store", "researcher", "prometheus")
     for mount in one["tmpfs"]:
         assert "size=" in mount
         assert "noexec,nosuid,nodev" in mount
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_only_a_named_volume_can_be_written(service: str) -> None:
     for mount in SERVICE[service]["volumes"]:
         source, _, rest = mount.partition(":")
