@@ -70,7 +70,7 @@ def findings() -> Iterator[tuple[str, str, bool]]:
     read = _said("runuser", "-u", "wardround", "--", "cat", _SECRET, check=False)
     yield "its user reads the passphrase's file", read.splitlines()[-1], "Permission denied" in read
 
-    _said("kill", "-9", first)
+    _said("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
     _until_it_serves(other_than=first)
     yield "after kill -9", f"process {_main()} serves", True
     _engine("restart", MACHINE)
