@@ -161,8 +161,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compose.provision", description="Makes what containers are given.")
     parser.add_argument("--data", type=Path, default=None, help="the real UCI table (diabetic_data.csv.gz)")
     options = parser.parse_args()
+    from compose.containers import stored  # which knows the names from here
+
     try:
-        made = provision(data=options.data)
+        if not LOCAL.exists() and stored():
+            raise Refused(
+                f"What the containers have stored belongs to secrets that were in {LOCAL}, and it is gone.",
+                "Put it back, or run: make reset. It removes what they have stored.",
+            )
+        made = provision(LOCAL, options.data)
     except WardroundError as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from cryptography import x509
 
-from compose import provision
+from compose import containers, provision
 from compose.provision import HOSPITALS, PARTICIPANTS, RESEARCHER
 from datasites.onboarding import consortium
 from datasites.onboarding import invitation as sealed
@@ -143,7 +143,18 @@ def test_the_folder_of_an_earlier_release_is_told_and_left_alone(
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).write_text("of an earlier release")
     monkeypatch.setattr("sys.argv", ["provision"])
-    monkeypatch.setattr(provision.provision, "__defaults__", (tmp_path, None))
+    monkeypatch.setattr(provision, "LOCAL", tmp_path)
     assert provision.main() == 1
     assert "Run: make reset" in capsys.readouterr().err
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()] == [name]
+
+
+def test_what_containers_have_stored_is_not_opened_by_other_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["provision"])
+    monkeypatch.setattr(provision, "LOCAL", tmp_path / "local")
+    monkeypatch.setattr(containers, "stored", lambda: ["wardround_store-objects"])
+    assert provision.main() == 1
+    assert "make reset" in capsys.readouterr().err
+    assert not (tmp_path / "local").exists()
