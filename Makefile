@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo federation test attack crash privacy lint bench gallery docs clean up down reset images base-image e2e lock supply
+.PHONY: help demo federation test attack crash privacy lint bench gallery docs clean up down reset images base-image e2e service-e2e lock supply
 
 help:
 	@echo "make demo        hospitals and a researcher on this machine, from private tables to a plot"
@@ -20,7 +20,9 @@ help:
 	@echo "make privacy     attacks on the private tier, its ledger and what it costs; SEED=0"
 	@echo "make up          three hospitals, a store and a researcher in containers (compose/README.md)"
 	@echo "                 BASE=image to build on; DATA= as above; make down stops it, make reset removes all of it"
+	@echo "                 MONITORING=1: a Prometheus for each hospital"
 	@echo "make e2e         the same, tried as a whole: a study, two of the containers killed in the middle"
+	@echo "make service-e2e the agent as a service of a live systemd, killed, stopped, started with its machine"
 	@echo "make lock        versions and hashes of what the images install, from this environment"
 	@echo "make supply      what the images hold, under which licences, with which known holes; into supply/"
 	@echo "make clean       remove the environment and what the demo wrote"
@@ -82,11 +84,12 @@ base-image: $(STAMP)
 	$(BIN)/python -m compose.images base
 
 images: $(STAMP)
-	$(BIN)/python -m compose.images $(if $(BASE),--base $(BASE))
+	$(BIN)/python -m compose.images $(if $(BASE),--base $(BASE)) \
+		$(if $(MONITORING),datasite researcher store prometheus)
 
 up: $(COMPOSE) images
 	$(BIN)/python -m compose.provision $(if $(DATA),--data $(DATA))
-	$(BIN)/python -m compose up
+	$(BIN)/python -m compose up $(if $(MONITORING),--monitoring)
 
 down: $(COMPOSE)
 	$(BIN)/python -m compose down
@@ -96,6 +99,9 @@ reset: $(COMPOSE)
 
 e2e: $(COMPOSE)
 	$(BIN)/python -m compose.e2e $(if $(BASE),--base $(BASE)) $(if $(DATA),--data $(DATA))
+
+service-e2e: $(STAMP)
+	$(BIN)/python -m compose.e2e.service
 
 SUPPLY := $(VENV)/.supply
 $(SUPPLY): $(STAMP)

@@ -18,6 +18,7 @@ from compose.provision import HOSPITALS
 HERE = Path(__file__).parent
 FILE = HERE / "compose.yaml"
 SERVICES = ("store", *HOSPITALS, "researcher")
+MONITORS = tuple(f"{hospital}-prometheus" for hospital in HOSPITALS)  # of the profile `monitoring`
 _PATIENCE_SECONDS = 600.0  # on a machine that is busy with other things
 
 
@@ -30,8 +31,11 @@ def container(service: str) -> str:
     return f"wardround-{service}"
 
 
-def compose(*arguments: str) -> None:
-    """Runs Docker Compose, or podman-compose where the engine is podman. Raises ContainersFailed."""
+def compose(*arguments: str, monitoring: bool = True) -> None:
+    """Runs Docker Compose, or podman-compose where the engine is podman. Raises ContainersFailed.
+
+    monitoring: with the hospitals' Prometheus; what takes things away leaves none of them.
+    """
     beside = Path(sys.executable).parent / "podman-compose"
     if engine() == "docker":
         program = ["docker", "compose"]
@@ -43,7 +47,7 @@ def compose(*arguments: str) -> None:
     rootless = {"PODMAN_USERNS": "keep-id"} if os.getuid() and engine() == "podman" else {}
     done = subprocess.run(
         [*program, "-f", str(FILE), *arguments],
-        env={**os.environ, **rootless},
+        env={**os.environ, **rootless, "COMPOSE_PROFILES": "monitoring" if monitoring else ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -73,7 +77,7 @@ def copied(service: str, folder: str, to: Path) -> Path:
 
 def problem(service: str) -> str:
     """What keeps a service from being healthy; empty where nothing does. Asked by its own health check."""
-    role = service if service in ("store", "researcher") else "datasite"
+    role = "prometheus" if service in MONITORS else "datasite" if service in HOSPITALS else service
     check = ["python3", "-I", "/opt/start/healthy.py", role]
     done = subprocess.run([engine(), "exec", container(service), *check], capture_output=True, text=True)
     said = (done.stdout.strip() or done.stderr.strip()).splitlines()

@@ -1,4 +1,7 @@
-"""`python3 -I healthy.py datasite|researcher|store`: a container's health check. Exit status 0, or 1 and a sentence."""
+"""`python3 -I healthy.py datasite|researcher|store|prometheus`: a container's health check.
+
+Exit status 0, or 1 and a sentence.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,32 @@ def researcher() -> str:
 
 
 def store() -> str:
-    """It shows the certificate that participants expect, in force today. Who is not signed in is told no more."""
-    trusted = ssl.create_default_context(cafile="/run/secrets/store_ca")
-    with socket.create_connection(("127.0.0.1", 9000), 5) as plain:
-        trusted.wrap_socket(plain, server_hostname="store").close()
+    """Its front shows the certificate that participants expect, in force today, and turns away who has none; the store
+    behind the front answers it."""
+    trusted = ssl.create_default_context(cafile="/front/ca.pem")
+    plain = socket.create_connection(("127.0.0.1", 9443), 5)
+    with trusted.wrap_socket(plain, server_hostname="store") as front:
+        front.sendall(b"GET / HTTP/1.0\r\nHost: store\r\n\r\n")
+        answer = b"".join(iter(lambda: front.recv(4096), b""))
+    if b"CertificateRefused" not in answer:
+        return "the front does not ask for certificates"
+    with socket.socket(socket.AF_UNIX) as behind:
+        behind.settimeout(5)
+        behind.connect("/srv/store/objects.sock")
     return ""
+
+
+def prometheus() -> str:
+    """It is ready, and reads the agent's numbers."""
+    with urllib.request.urlopen("http://127.0.0.1:9090/api/v1/targets?state=active", timeout=5) as answer:
+        targets = json.load(answer)["data"]["activeTargets"]
+    return next((one["lastError"] or "no look at the agent yet" for one in targets if one["health"] != "up"), "")
 
 
 def main(what: str) -> int:
     """Returns the exit status."""
     try:
-        problem = {"datasite": datasite, "researcher": researcher, "store": store}[what]()
+        problem = {"datasite": datasite, "researcher": researcher, "store": store, "prometheus": prometheus}[what]()
     except (OSError, ValueError, KeyError) as why:
         problem = f"{type(why).__name__}: {why}"
     if problem:

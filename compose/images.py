@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ("datasite", "researcher", "store")
+MONITORING = "prometheus"
 BASE = "localhost/wardround-base"
 _DEBIAN = ("bookworm", "http://deb.debian.org/debian")
 _IN_BASE = "python3.11,python3.11-venv,ca-certificates"
@@ -114,7 +115,9 @@ def _run(*command: str, cwd: Path | None = None) -> None:
 def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m compose.images", description=__doc__)
-    parser.add_argument("what", nargs="*", default=list(IMAGES), help="datasite, researcher, store (all), or base")
+    parser.add_argument(
+        "what", nargs="*", default=list(IMAGES), help="datasite, researcher, store (these three), prometheus, or base"
+    )
     parser.add_argument("--base", help="the image to build on; the Containerfile's own when left out")
     parser.add_argument("--uid", type=int, default=os.getuid() or 10001, help="of the account in the images")
     options = parser.parse_args()

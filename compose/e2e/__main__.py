@@ -21,8 +21,8 @@ from rich.table import Table
 from safetensors.numpy import load
 
 from compose import containers, images, provision
-from compose.containers import SERVICES, ContainersFailed
-from compose.e2e import walls
+from compose.containers import MONITORS, SERVICES, ContainersFailed
+from compose.e2e import certificates, monitoring, walls
 from compose.e2e.parties import (
     ContainedOwner,
     ContainedResearcher,
@@ -36,14 +36,16 @@ from compose.provision import HOSPITALS, LOCAL
 from datasites.audit.verify import verify
 from datasites.report.verify import verify_folder
 from notebooks.demo.hospitals import DemoFailed, Hospital, side_by_side, write_federation
+from policies.errors import WardroundError
 
 MODEL = "model.safetensors"  # where the notebook keeps it
 KILLED = "county-hospital"
 # Two runs on one machine add up the same numbers in the same order; another processor may round otherwise.
 _CLOSE = 1e-6
-# Each hospital rounds the counts that an AUC comes from to multiples of 10, by a secret of its own that each run makes
-# anew. Of these few patients that moves the AUC of one and the same model by up to some 0.002.
-_AUC_CLOSE = 0.003
+# Each hospital rounds the counts that an AUC comes from to multiples of 10, by a secret of its own, anew in each run.
+# Of 2,400 patients, a tenth of them readmitted, in 1,000 bins, that moves the AUC of one and the same model by 0.007
+# (standard deviation, simulated). What is held strictly is the model itself.
+_AUC_CLOSE = 0.03
 _KILL_AFTER_ROUNDS = 2
 _OUTAGE_SECONDS = 5.0
 console = Console(highlight=False, width=120)
@@ -55,7 +57,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         result = run(options, started)
-    except (ContainersFailed, DemoFailed) as problem:
+    except (ContainersFailed, DemoFailed, WardroundError) as problem:
         console.print(f"The composed federation could not be tried to the end: {problem}", markup=False)
         return 1
     print("RESULT " + json.dumps(result))
@@ -71,10 +73,10 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
     try:
         up = time.monotonic()
         containers.compose("up", "-d")
-        containers.wait_until_healthy()
+        containers.wait_until_healthy(*SERVICES, *MONITORS)
         healthy = time.monotonic() - up
-        _say(f"{len(SERVICES)} containers are healthy after {healthy:.0f} seconds")
-        tried = list(walls.findings())
+        _say(f"{len(SERVICES) + len(MONITORS)} containers are healthy after {healthy:.0f} seconds")
+        tried = [*walls.findings(), *certificates.findings()]
         restarts: list[str] = []
         owners = [ContainedOwner(hospital) for hospital in HOSPITALS]
         approved: list[float] = []
@@ -89,6 +91,7 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
         composed, model = outcome(ContainedResearcher()), load(ContainedResearcher().file(MODEL))
         _say(f"the study was run in containers in {study_seconds:.0f} seconds: {composed}")
         tried += _verified_records(owners, str(composed["study"]))
+        tried += monitoring.findings()
     finally:
         if not options.keep:
             containers.compose("down", "-v")
@@ -106,7 +109,7 @@ def run(options: argparse.Namespace, started: float) -> dict[str, object]:
     return {
         "auc": composed["auc"],
         "local_auc": local["auc"],
-        "containers": len(SERVICES),
+        "containers": len(SERVICES) + len(MONITORS),
         "restarts_survived": len(restarts),
         "seconds": round(time.monotonic() - started, 1),
         "healthy_seconds": round(healthy, 1),
@@ -123,7 +126,7 @@ def _images(options: argparse.Namespace) -> None:
     if base == images.BASE and not images.exists(base):
         _say("makes the base image from Debian's packages")
         images.make_base(base)
-    images.build(base, provision.account())
+    images.build(base, provision.account(), (*images.IMAGES, images.MONITORING))
 
 
 def _kill_and_restart(owners: list[ContainedOwner], restarts: list[str]) -> None:
@@ -142,6 +145,7 @@ def _kill_and_restart(owners: list[ContainedOwner], restarts: list[str]) -> None
         containers.start(service)
         containers.wait_until_healthy(service)
         _say(f"{service} is back")
+    containers.start(f"{KILLED}-prometheus")  # it had the network that went with the hospital's container
     before = by_label[KILLED].rounds()
     containers.wait_for(lambda: by_label[KILLED].rounds() > before, f"{KILLED} answers no round after its restart")
     restarts += [KILLED, "store"]
@@ -173,7 +177,7 @@ def _local(tables: Path) -> Iterator[tuple[list[Owner], LocalResearcher]]:
     store = f"file://{folder / 'store'}"
     hospitals = [
         Hospital(
-            name, folder / name, tables / f"{name}.csv", store, key=(LOCAL / f"pseudonyms/{name}.key").read_bytes()
+            name, folder / name, tables / f"{name}.csv", store, key=(LOCAL / f"secrets/{name}.pseudonyms").read_bytes()
         )
         for name in HOSPITALS
     ]

@@ -18,9 +18,9 @@ import nbformat
 from compose import containers
 from compose.containers import ContainersFailed
 from compose.images import engine
+from compose.provision import RESEARCHER_EMAIL
 from notebooks.demo.hospitals import Hospital
 
-RESEARCHER = "ada@university.example.org"  # as the notebook says
 NOTEBOOK = "researcher.ipynb"
 _ROUNDS = "SELECT coalesce(sum(fit), 0) FROM rounds WHERE outcome = 'released'"
 # what the notebook keeps of its first study, read by the researcher's own library
@@ -162,7 +162,7 @@ def outcome(researcher: Researcher) -> dict[str, object]:
     if said is None:
         raise ContainersFailed("The executed notebook tells no result.")
     study = said[1]
-    told: dict[str, object] = json.loads(researcher.run(_READ, RESEARCHER, study).splitlines()[-1])
+    told: dict[str, object] = json.loads(researcher.run(_READ, RESEARCHER_EMAIL, study).splitlines()[-1])
     return {"study": study, **told}
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from compose.containers import ContainersFailed
-from compose.e2e.parties import RESEARCHER, Owner, Researcher
+from compose.e2e.parties import Owner, Researcher
+from compose.provision import RESEARCHER_EMAIL
 
 _PATIENCE_SECONDS = 600.0
 _REASON = "The longest stay is one patient's own number."
@@ -26,7 +27,7 @@ def tell(owners: Sequence[Owner], researcher: Researcher, meanwhile: Callable[[]
     try:
         for owner in owners:  # by the fingerprint they see; a person would have it by telephone
             peer = _wait(owner, notebook, lambda found: found["peers"], "the researcher does not ask to connect")
-            owner.command("trust", RESEARCHER, "--fingerprint", peer["fingerprint"])
+            owner.command("trust", RESEARCHER_EMAIL, "--fingerprint", peer["fingerprint"])
         for owner in owners:
             study = _wait(owner, notebook, _undecided, "the study did not arrive")
             owner.command("approve", study["digest"], "--reason", "Read by the data office.")

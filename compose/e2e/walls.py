@@ -6,9 +6,9 @@ import json
 import subprocess
 from collections.abc import Iterator
 
-from compose.containers import SERVICES, container, inside
+from compose.containers import MONITORS, SERVICES, container, inside
 from compose.images import engine
-from compose.provision import HOSPITALS
+from compose.provision import HOSPITALS, STORE_HOST, STORE_PORT
 
 _OUTSIDE = "1.1.1.1"
 _SELF = """
@@ -42,24 +42,24 @@ except OSError as error:
 
 def findings() -> Iterator[tuple[str, str, bool]]:
     """(what was tried, what came of it, whether it is as it should be), one after the other."""
-    for service in SERVICES:
+    for service in (*SERVICES, *MONITORS):
         yield _confined(service)
-    addresses = {hospital: _address(hospital) for hospital in HOSPITALS}
+    addresses = {hospital: address(hospital) for hospital in HOSPITALS}
     for hospital in HOSPITALS:
-        at_store = _knock(hospital, "store", 9000)
+        at_store = knock(hospital, STORE_HOST, STORE_PORT)
         yield f"{hospital} reaches the store", at_store, at_store == "connected"
-        others = {_knock(hospital, address, 22) for other, address in addresses.items() if other != hospital}
+        others = {knock(hospital, at, 22) for other, at in addresses.items() if other != hospital}
         # refused would mean that its machine answered
         yield (
             f"{hospital} reaches another hospital",
             ", ".join(others),
             others <= {"Network is unreachable", "no answer"},
         )
-        out = _knock(hospital, _OUTSIDE, 443)
+        out = knock(hospital, _OUTSIDE, 443)
         yield f"{hospital} reaches the internet", out, out in ("Network is unreachable", "no answer")
         sandbox = _sandbox(hospital)
         yield f"{hospital} confines studies", sandbox, sandbox in ("bubblewrap", "Landlock")
-    published = {service: _ports(service) for service in SERVICES}
+    published = {service: _ports(service) for service in (*SERVICES, *MONITORS)}
     only = {service: ports for service, ports in published.items() if ports}
     yield "published ports", json.dumps(only), set(only) == {"researcher"} and "0.0.0.0" not in str(only)  # noqa: S104
 
@@ -73,8 +73,9 @@ def _confined(service: str) -> tuple[str, str, bool]:
     return f"{service} is confined", said, good
 
 
-def _knock(service: str, address: str, port: int) -> str:
-    return inside(service, "python3", "-I", "-c", _KNOCK, address, str(port)).strip()
+def knock(service: str, host: str, port: int) -> str:
+    """What comes of a connection from a service's container."""
+    return inside(service, "python3", "-I", "-c", _KNOCK, host, str(port)).strip()
 
 
 def _sandbox(hospital: str) -> str:
@@ -82,7 +83,8 @@ def _sandbox(hospital: str) -> str:
     return next(str(one["found"]) for one in said["findings"] if one["what"] == "sandbox").split(".")[0]
 
 
-def _address(service: str) -> str:
+def address(service: str) -> str:
+    """Of its container, in its first network."""
     form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
     said = subprocess.run(
         [engine(), "inspect", "--format", form, container(service)], capture_output=True, text=True, check=True

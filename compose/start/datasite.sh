@@ -1,15 +1,18 @@
-# A hospital's container: makes the datasite and publishes its table at the first start, then serves.
+# A hospital's container: joins and publishes its table at the first start, then serves.
 # What a crash cut off is done again at the next start; a store that is not there yet is waited for.
 set -eu
-: "${WARDROUND_HOME:?}" "${WARDROUND_EMAIL:?}" "${WARDROUND_STORE:?}"
+: "${WARDROUND_HOME:?}"
 
-if [ ! -e "$WARDROUND_HOME/datasite.toml" ]; then
-    # the hospital's own secret for patients' pseudonyms, if it has one already; made at first use if not
-    if [ -r /run/secrets/pseudonyms ] && [ ! -e "$WARDROUND_HOME/pseudonyms.key" ]; then
-        (umask 077 && cp /run/secrets/pseudonyms "$WARDROUND_HOME/pseudonyms.key")
-    fi
-    wardround datasite init --email "$WARDROUND_EMAIL" --name "${WARDROUND_NAME:-}" --store "$WARDROUND_STORE"
+# joining ends with a look at everything, the store too
+until python3 -I -c "import socket; socket.create_connection(('store', 9443), 5)" 2>/dev/null; do
+    echo "the store cannot be reached yet"
+    sleep 2
+done
+# the hospital's own secret for patients' pseudonyms, if it has one already; made at first use if not
+if [ -r /run/secrets/pseudonyms ] && [ ! -e "$WARDROUND_HOME/pseudonyms.key" ]; then
+    (umask 077 && cp /run/secrets/pseudonyms "$WARDROUND_HOME/pseudonyms.key")
 fi
+/bin/sh /opt/start/join.sh
 
 if [ ! -e "$WARDROUND_HOME/published" ]; then
     while true; do

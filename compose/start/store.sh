@@ -1,7 +1,9 @@
-# The store's container. Keys are read from a file and never stand on a command line, where everybody could read them.
+# The store's container: the consortium's front (datasites/onboarding/front.py) as `wardround federation init` made it.
+# It is seen under /front, which cannot be written to; the objects and what the front writes lie in the volume.
 set -eu
-mkdir -p /srv/store/federation
-RCLONE_AUTH_KEY=$(cat /run/secrets/store_keys)
-export RCLONE_AUTH_KEY
-exec rclone serve s3 /srv/store --addr :9000 --cert /run/secrets/store_cert --key /run/secrets/store_key \
-    --min-tls-version tls1.2 --config /tmp/none --cache-dir /tmp/cache
+cd /srv/store
+for file in nginx.conf start.sh reload.sh s3.key store.key store.pem ca.pem crl.pem; do
+    ln -sfn "/front/$file" "$file"
+done
+ln -sfn /dev/stdout access.log # who did what: the container's log
+exec /bin/sh ./start.sh

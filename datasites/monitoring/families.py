@@ -5,6 +5,7 @@ Each function gives one group's families, and reads what the agent has written d
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ from datasites.state import State, now
 from datasites.wire.decision import Decision
 from datasites.wire.dictionary_rules import is_name
 from datasites.wire.heads import SignedHead
+from datasites.wire.store_options import CERTIFICATE
 from datasites.wire.witness import Verdict
 from policies.errors import WardroundError
 from policies.privacy.renyi import admission_epsilon
@@ -40,6 +42,7 @@ from policies.privacy.renyi import admission_epsilon
 Families = Iterator[Metric]
 STUDY_STATES = ("waiting", "approved", "running", "done", "expired", "revoked", "denied")
 MOST_TABLES, MOST_COLUMNS = 200, 50  # of which numbers are told
+_ENDS = "When the first certificate in ca_file or certificate_file ends."
 _WITNESSES = "SELECT holder, max(size), document FROM audit_heads GROUP BY holder"
 
 
@@ -183,7 +186,7 @@ def machine(home: DatasiteHome, settings: DatasiteSettings) -> Families:
     yield from gauge("disk_free_bytes", "Room on the disk of the datasite's home.", disk.f_bavail * disk.f_frsize)
     yield from gauge("disk_size_bytes", "Size of that disk.", disk.f_blocks * disk.f_frsize)
     ends = _certificates_end(settings.store_options)
-    yield from gauge("store_certificate_expiry_timestamp_seconds", "When the first certificate in ca_file ends.", ends)
+    yield from gauge("store_certificate_expiry_timestamp_seconds", _ENDS, ends)
 
 
 def tables(home: DatasiteHome) -> list[str]:
@@ -221,11 +224,13 @@ def _count(folder: Path) -> int:
 
 
 def _certificates_end(options: Mapping[str, Any]) -> float | None:
-    try:
-        found = x509.load_pem_x509_certificates(Path(str(options["ca_file"])).expanduser().read_bytes())
-    except (KeyError, OSError, ValueError):
-        return None
-    return min(one.not_valid_after_utc.timestamp() for one in found)
+    """The first of the authority's and this participant's own; what cannot be read does not count."""
+    ends = []
+    for name in ("ca_file", CERTIFICATE):
+        with contextlib.suppress(KeyError, OSError, ValueError):
+            found = x509.load_pem_x509_certificates(Path(str(options[name])).expanduser().read_bytes())
+            ends += [one.not_valid_after_utc.timestamp() for one in found]
+    return min(ends, default=None)
 
 
 def drift(home: DatasiteHome) -> Families:

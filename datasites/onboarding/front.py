@@ -97,6 +97,7 @@ _START = """#!/bin/sh
 # Run it as an account of its own: nginx works as whoever starts it.
 set -eu
 cd "$(dirname "$0")"
+PATH=$PATH:/usr/local/sbin:/usr/sbin # where nginx is, and ordinary accounts do not look
 mkdir -p objects/@BUCKET@ temp
 rm -f objects.sock
 RCLONE_AUTH_KEY=$(cat s3.key)
@@ -115,6 +116,7 @@ _RELOAD = """#!/bin/sh
 # Heeds new certificates and a new list of revoked ones, and ends idle connections.
 set -eu
 cd "$(dirname "$0")"
+PATH=$PATH:/usr/local/sbin:/usr/sbin
 nginx -g "user $(id -un) $(id -gn);" -p "$PWD/" -c "$PWD/nginx.conf" -t -q
 kill -HUP "$(cat nginx.pid)"
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,20 @@ import pytest
 import yaml
 
 from compose import provision
-from compose.containers import FILE, SERVICES
-from compose.provision import HOSPITALS
+from compose.containers import FILE, MONITORS, SERVICES
+from compose.provision import HOSPITALS, PARTICIPANTS
+from datasites.monitoring.endpoint import parsed
 
 CONTENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
+TARGETS = {"invitation", "invitation_passphrase", "passphrase", "pseudonyms"}
 SERVICE: dict[str, dict[str, Any]] = CONTENT["services"]
 
 
+ALL = (*SERVICES, *MONITORS)
+
+
 def networks(service: str) -> set[str]:
-    return set(SERVICE[service]["networks"])
+    return set(SERVICE[service].get("networks", ()))
 
 
 def members(network: str) -> set[str]:
@@ -26,8 +30,24 @@ def members(network: str) -> set[str]:
 
 
 def test_the_services_are_those_that_the_commands_know() -> None:
-    assert set(SERVICE) == set(SERVICES)
-    assert {name: one["container_name"] for name, one in SERVICE.items()} == {n: f"wardround-{n}" for n in SERVICES}
+    assert set(SERVICE) == set(ALL)
+    assert {name: one["container_name"] for name, one in SERVICE.items()} == {n: f"wardround-{n}" for n in ALL}
+    assert {name for name, one in SERVICE.items() if "profiles" not in one} == set(SERVICES)
+    assert {name for name, one in SERVICE.items() if one.get("profiles") == ["monitoring"]} == set(MONITORS)
+
+
+@pytest.mark.parametrize(("hospital", "monitor"), list(zip(HOSPITALS, MONITORS, strict=True)))
+def test_a_hospitals_numbers_are_told_on_its_own_loopback_alone(hospital: str, monitor: str) -> None:
+    """So that its Prometheus joins no network, and nobody on the hospital's can ask either of them."""
+    one = SERVICE[monitor]
+    assert one["network_mode"] == f"service:{hospital}"
+    assert not {"networks", "ports", "secrets"} & set(one)
+    assert one["volumes"] == [f"{hospital}-metrics:/var/lib/prometheus"]
+    told = SERVICE[hospital]["environment"]["WARDROUND_METRICS"]
+    assert parsed(told) == ("127.0.0.1", 9464)
+    scraped = yaml.safe_load((FILE.parent / "monitoring/prometheus.yaml").read_text())["scrape_configs"]
+    assert [config["static_configs"] for config in scraped] == [[{"targets": [told]}]]
+    assert "--web.listen-address=127.0.0.1:9090" in (FILE.parent / "start/prometheus.sh").read_text()
 
 
 @pytest.mark.parametrize("hospital", HOSPITALS)
@@ -41,7 +61,7 @@ def test_no_port_is_published_but_the_notebooks_to_this_machine() -> None:
     published = {name: one["ports"] for name, one in SERVICE.items() if "ports" in one}
     assert set(published) == {"researcher"}
     assert all(port.startswith("127.0.0.1:") for port in published["researcher"])
-    assert not any("expose" in one or "network_mode" in one for one in SERVICE.values())
+    assert not any("expose" in one or "network_mode" in one for name, one in SERVICE.items() if name in SERVICES)
 
 
 def test_only_the_researcher_has_a_way_out() -> None:
@@ -49,7 +69,7 @@ def test_only_the_researcher_has_a_way_out() -> None:
     assert {service for network in open_ones for service in members(network)} == {"researcher"}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_a_container_is_confined(service: str) -> None:
     one = SERVICE[service]
     assert one["read_only"] is True
@@ -61,13 +81,13 @@ def test_a_container_is_confined(service: str) -> None:
     assert one["mem_limit"]
     assert one["cpus"]
     assert one["pids_limit"]
-    assert one["healthcheck"]["test"][-1] in ("datasite", "store", "researcher")
+    assert one["healthcheck"]["test"][-1] in ("datasite", "store", "researcher", "prometheus")
     for mount in one["tmpfs"]:
         assert "size=" in mount
         assert "noexec,nosuid,nodev" in mount
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_only_a_named_volume_can_be_written(service: str) -> None:
     for mount in SERVICE[service]["volumes"]:
         source, _, rest = mount.partition(":")
@@ -79,14 +99,20 @@ def test_the_system_paths_are_whole_only_where_studies_run() -> None:
     assert whole == {*HOSPITALS, "researcher"}
 
 
-def test_no_secret_is_in_the_environment(tmp_path: Path) -> None:
-    provision.provision(tmp_path)
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    local = tmp_path_factory.mktemp("provisioned")
+    provision.provision(local)
+    return local
+
+
+def test_no_secret_is_in_the_environment(local: Path) -> None:
     text = FILE.read_text()
-    secrets = [
-        *(json.loads(path.read_text())["aws_secret_access_key"] for path in tmp_path.glob("keys/*.json")),
-        (tmp_path / "jupyter.token").read_text(),
+    secrets = [path.read_text() for path in local.glob("secrets/*passphrase")] + [
+        (local / "secrets/jupyter.token").read_text(),
+        (local / "authority.passphrase").read_text(),
     ]
-    assert len(secrets) == 5
+    assert len(secrets) == 10
     assert not any(secret in text for secret in secrets)
     # and the file hands on no variable of whoever runs it, but the four that tell accounts, paths and ports
     for one in SERVICE.values():
@@ -94,19 +120,25 @@ def test_no_secret_is_in_the_environment(tmp_path: Path) -> None:
         assert "env_file" not in one
 
 
-def test_every_secret_is_a_file_that_provisioning_makes_and_each_is_given_to_few(tmp_path: Path) -> None:
-    provision.provision(tmp_path)
+def test_every_secret_is_a_file_that_provisioning_makes_and_each_is_given_to_one(local: Path) -> None:
     for secret in CONTENT["secrets"].values():
-        assert (tmp_path / Path(secret["file"]).relative_to("local")).is_file()
-    given: dict[str, set[str]] = {}
-    for name, one in SERVICE.items():
-        for secret in one["secrets"]:
-            given.setdefault(secret if isinstance(secret, str) else secret["source"], set()).add(name)
-    assert given.pop("store_ca") == set(SERVICES)
-    assert all(len(services) == 1 for services in given.values())
-    for hospital in HOSPITALS:
-        assert given[f"{hospital}_keys"] == given[f"{hospital}_pseudonyms"] == {hospital}
-    assert not any("ca.key" in str(secret) for secret in CONTENT["secrets"].values())
+        assert (local / Path(secret["file"]).relative_to("local")).is_file()
+    given = [(secret, name) for name, one in SERVICE.items() for secret in one.get("secrets", ())]
+    sources = [secret if isinstance(secret, str) else secret["source"] for secret, _ in given]
+    assert sorted(sources) == sorted(CONTENT["secrets"])  # each once
+    for secret, name in given:
+        assert secret == "jupyter_token" or secret["source"] == f"{name}_{secret['target']}"
+    for label in PARTICIPANTS:
+        wanted = {f"{label}_{what}" for what in ("invitation", "invitation_passphrase", "passphrase")}
+        assert wanted <= set(sources)
+
+
+def test_nothing_of_the_authority_is_given_to_a_container_but_what_the_store_needs(local: Path) -> None:
+    mounts = {m.split(":")[0]: name for name, one in SERVICE.items() for m in one["volumes"] if m.startswith("./local")}
+    assert mounts.pop("./local/consortium/store") == "store"
+    assert not any("consortium" in path or "authority" in path or path == "./local" for path in mounts)
+    assert not any("consortium" in str(secret) or "authority" in str(secret) for secret in CONTENT["secrets"].values())
+    assert not any("PRIVATE" in p.read_text() for p in (local / "consortium/store").iterdir() if p.name != "store.key")
 
 
 @pytest.mark.parametrize("hospital", HOSPITALS)
@@ -114,5 +146,5 @@ def test_a_hospital_has_its_own_table_home_and_address(hospital: str) -> None:
     one = SERVICE[hospital]
     assert f"{hospital}-home:/var/lib/wardround" in one["volumes"]
     assert f"./local/tables/{hospital}.csv:/data/table.csv:ro" in one["volumes"]
-    assert one["environment"]["WARDROUND_EMAIL"] == provision.email(hospital)
-    assert json.loads(one["environment"]["WARDROUND_STORE_OPTIONS"]) == provision.STORE
+    assert {secret["target"] for secret in one["secrets"]} == TARGETS
+    assert not {"WARDROUND_EMAIL", "WARDROUND_STORE", "WARDROUND_STORE_OPTIONS"} & set(one["environment"])

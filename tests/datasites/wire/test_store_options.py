@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from compose.certificates import Authority
+
 from datasites.settings import FILE, DatasiteSettings, write_settings
 from datasites.wire.store import Store
 from datasites.wire.store_options import beside
