@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compose.certificates import Authority
 
+from datasites.onboarding.authority import CERTIFICATE, Authority, plain
 from datasites.settings import FILE, DatasiteSettings, write_settings
 from datasites.wire.store import Store
 from datasites.wire.store_options import beside
@@ -21,12 +21,13 @@ from tests.support.s3 import KEY, S3, SECRET, serve_s3
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Certificates of two authorities, and keys."""
     folder = tmp_path_factory.mktemp("tls")
-    authority = Authority.create("ours")
-    certificate, key = authority.issue(("localhost",))
-    (folder / "ca.pem").write_bytes(authority.certificate_pem)
-    (folder / "other.pem").write_bytes(Authority.create("another").certificate_pem)
+    authority = Authority.create(folder / "ours", "ours", b"a long passphrase")
+    Authority.create(folder / "others", "another", b"a long passphrase")
+    certificate, key = authority.issue("store", "store", ("localhost",))
+    (folder / "ca.pem").write_bytes((folder / "ours" / CERTIFICATE).read_bytes())
+    (folder / "other.pem").write_bytes((folder / "others" / CERTIFICATE).read_bytes())
     (folder / "store.pem").write_bytes(certificate)
-    (folder / "store.key").write_bytes(key)
+    (folder / "store.key").write_bytes(plain(key))
     (folder / "keys.json").write_text(json.dumps({"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}))
     return folder
 

@@ -118,7 +118,7 @@ class TestFirstSubmission:
     def test_every_rule_of_the_policy_is_told(self, submit: Submit) -> None:
         packet = submit(purpose="Anything")
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
-        assert [row[1] for row in table.rows] == ["allowed"] * 16
+        assert [row[1] for row in table.rows] == ["allowed"] * 17
         packet = submit({"study.py": b"import os\n"}, rounds=2000)
         (table,) = (b for b in section(packet, "What the policy says").blocks if isinstance(b, Table))
         assert "does not allow" in said(packet, "What the policy says")
