@@ -10,7 +10,7 @@ from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, P
 from datasites.wire.statistics import Statistics
 from datasites.wire.training import Evaluation, Training
 from policies.privacy.accounting import epsilon
-from policies.privacy.events import LEAST_NOISE, Event, Gaussian, SharedGaussian
+from policies.privacy.events import LEAST_NOISE, Event, SharedGaussian
 from policies.privacy.plan import Plan
 from policies.privacy.presets import in_percent
 from policies.privacy.sharing import Sharing
@@ -56,7 +56,7 @@ def _trust(manifest: Manifest, sharing: Sharing, delta: float) -> str:
     """What that number rests on, and what is left of it otherwise."""
     alone = epsilon([_alone(event, sharing) for event in manifest.plan(manifest.rounds)], delta)
     others = sharing.hospitals - sharing.honest
-    bad = f"no more than {others} of them help" if others else "none of them helps"
+    bad = f"at most {others} of them {'helps' if others == 1 else 'help'}" if others else "none of them helps"
     return (
         f"This promise rests on other hospitals: each adds only its share of the noise to the counts, which is enough "
         f"in their sum as long as {bad} the researcher (at least {sharing.honest} honest of {sharing.hospitals}). "
@@ -70,7 +70,7 @@ def _alone(event: Event, sharing: Sharing) -> Event:
     if not isinstance(event, SharedGaussian):
         return event
     own = max(LEAST_NOISE, event.noise_multiplier / math.sqrt(sharing.shares))
-    return Gaussian(own, event.count, event.unit)
+    return SharedGaussian(own, 1, 1, event.count, event.unit)
 
 
 def covered(clip: float, noise: float, rounds: int, delta: float) -> str:

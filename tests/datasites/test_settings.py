@@ -63,3 +63,36 @@ def test_no_datasite_and_broken_toml(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b'email = "\xff"')
     with pytest.raises(InvalidInput, match="not valid TOML"):
         DatasiteSettings.load(tmp_path)
+
+
+IMAGE = f'image = "registry.hospital.org/wardround@sha256:{"a" * 64}"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('executor = "slurm"', "there is no [slurm] section that says how"),
+        ('executor = "cloud"', "executor: Input should be 'local', 'slurm' or 'kubernetes'"),
+        ('[slurm]\nshared = "here"', "slurm: Value error, shared must be an absolute path"),
+        ('[slurm]\nshared = "/s"\npartition = "a --export=ALL"', "slurm.partition"),
+        ('[slurm]\nshared = "/s"\nexport = "ALL"', "slurm.export: Extra inputs are not permitted"),
+        (f'[kubernetes]\nshared = "/s"\nnamespace = "w"\n{IMAGE}', "give either claim or host_path"),
+        ('[kubernetes]\nshared = "/s"\nnamespace = "w"\nclaim = "c"\nimage = "wardround:latest"', "kubernetes.image"),
+        (f'[kubernetes]\nshared = "/s"\nnamespace = "w"\nclaim = "c"\nuser = 0\n{IMAGE}', "kubernetes.user"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_so_is_told(home: Path, lines: str, problem: str) -> None:
+    with (home / FILE).open("a") as stream:
+        stream.write(lines)
+    with pytest.raises(InvalidInput) as caught:
+        DatasiteSettings.load(home)
+    assert problem in str(caught.value)
+
+
+def test_a_cluster_is_named_in_the_file_or_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (home / FILE).open("a") as stream:
+        stream.write('executor = "slurm"\n[slurm]\nshared = "/shared"\n')
+    monkeypatch.setenv("WARDROUND_SLURM__PARTITION", "ward")
+    settings = DatasiteSettings.load(home)
+    assert settings.slurm
+    assert (settings.executor, str(settings.slurm.shared), settings.slurm.partition) == ("slurm", "/shared", "ward")

@@ -38,7 +38,7 @@ def _what(packet: Packet) -> str:
     of = f" of its {len(packet.dictionary.columns)}" if packet.dictionary else ""
     return (
         f"{m.researcher} asks that {counted(len(m.files), 'file')} of code ({counted(lines, 'line')}) run on this "
-        f"hospital's own machine, in a closed room without a network, beside the rows of the table {m.dataset!r}. "
+        f"hospital's own machines, in a closed room without a network, beside the rows of the table {m.dataset!r}. "
         f"The code would see {len(m.columns)}{of} columns, and which rows belong to the same patient; it would see no "
         f"patient's name or number."
     )

@@ -145,9 +145,9 @@ class Relay:
         except OSError:  # the agent has closed its ends
             pass
         finally:
+            self._status = status
             if self._trouble and self._hello.is_set():  # else it goes to whoever waits for the start
                 log.error("%s", self._trouble)
-            self._status = status
             self._theirs.close()
             self._line.close()
             self._printed.close()

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 OVERHEAD_BYTES = 512 * MIB  # of a job, besides what a study may use: the far end and the worker
 _SCRATCH = Path("/tmp")  # noqa: S108 - of the compute node; a folder of its own is made in it
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "SLURM_CONF")  # others, such as SLURM_UNBUFFEREDIO, change srun
-_SAID = re.compile(rb"^(?:srun|slurmstepd): (?:error: )?(.*)$", re.MULTILINE)
+_SAID = re.compile(rb"^(srun|slurmstepd): (?:error: )?(.*)$", re.MULTILINE)
 _SECONDS = 30.0
 _SECONDS_TO_END = 5.0
 
@@ -212,8 +212,10 @@ def _read(descriptor: int) -> bytes | None:
 
 
 def _last(said: bytes) -> str:
+    """Of the compute node, which knows why a job ended, or else of srun, which then only says that it did."""
     found = _SAID.findall(said)
-    return found[-1].decode(errors="replace").strip(" .\r")[:300] if found else ""
+    told = [text for who, text in found if who == b"slurmstepd"] or [text for _, text in found]
+    return told[-1].decode(errors="replace").strip(" .*\r")[:300] if told else ""
 
 
 def _cancel(job: str) -> None:

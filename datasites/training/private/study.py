@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,8 @@ def trusted(document: bytes, view: pd.DataFrame) -> TrustedStudy | TrustedStatis
     """What is asked in this JSON document (see `wire.work`), on these rows."""
     work = Work.model_validate_json(document)
     asked, sharing = work.asked, work.sharing
+    if sharing:
+        importlib.import_module("opendp.prelude")  # takes seconds, which the process of each call would spend again
     return TrustedStudy(asked, view, sharing) if isinstance(asked, Training) else counting(asked, view, sharing)
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import nn
 
 import researcher as wr
+from datasites.approval import private
 from datasites.approval.packet import Packet
 from datasites.approval.packet.document import Code, Diff, Facts, Paragraph, Section, Table
 from datasites.cli.document import draw
@@ -20,10 +21,13 @@ from datasites.datasite import Datasite
 from datasites.ledger.rows import Charge
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
+from datasites.wire.manifest import private_outputs
+from datasites.wire.preparation import NumberInput
+from datasites.wire.statistics import Statistics
 from policies.privacy.accounting import epsilon
-from policies.privacy.events import Gaussian
+from policies.privacy.events import Gaussian, SharedGaussian
 from tests.support.federation import DICTIONARY, POLICY
-from tests.support.submissions import CODE, deliver
+from tests.support.submissions import CODE, deliver, manifest
 
 Submit = Callable[..., Packet]
 
@@ -339,3 +343,19 @@ def test_a_study_that_asks_for_marginals_says_how_columns_are_cut_and_what_hides
     assert "how many patients are in each of 3 ranges, cut at 7 to 30" in page
     assert "how many patients are below or above 0.5" in page
     assert f"of standard deviation {5 * 5**0.5:.4g} in each count" in page
+
+
+def test_the_packet_says_on_whom_shared_noise_rests_and_what_is_left_of_it_otherwise() -> None:
+    asked = Statistics(inputs=(NumberInput(column="days", low=-1.0, high=1.0),), noise_multiplier=9.0)
+    hospitals = {f"do@h{at}.org": " ".join([f"{at:04x}"] * 8) for at in range(6)}
+    changes = {"tier": "private", "files": {}, "columns": ("days",), "statistics": asked, "rounds": 1}
+    study = manifest(
+        outputs=private_outputs(asked), secure_aggregation={"hospitals": hospitals, "honest": 5}, **changes
+    )
+    told = private.guarantee(study, 1e-6)
+    alone = epsilon([SharedGaussian(9 / 3**0.5, 1, 1)], 1e-6)
+    assert f"costs epsilon {epsilon([SharedGaussian(9.0, 5, 6)], 1e-6):.3g}" in told
+    assert "as long as at most 1 of them helps the researcher (at least 5 honest of 6)" in told
+    assert f"this hospital's share alone would leave an epsilon of {alone:.3g}" in told
+    whole = private.guarantee(manifest(outputs=private_outputs(asked), **changes), 1e-6)
+    assert "rests on other hospitals" not in whole
