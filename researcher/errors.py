@@ -8,7 +8,9 @@ WardroundError (policies.errors)
 
 from __future__ import annotations
 
-from policies.errors import WardroundError
+from pydantic import ValidationError
+
+from policies.errors import InvalidInput, WardroundError
 
 
 class RehearsalFailed(WardroundError):
@@ -21,3 +23,9 @@ class RoundFailed(WardroundError):
 
 class StudyFailed(WardroundError):
     """A study ended without a usable result."""
+
+
+def unusable(error: ValidationError) -> InvalidInput:
+    """What a study's request says wrongly, for its researcher."""
+    wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+    return InvalidInput(f"The study cannot be submitted: {wrong}.")

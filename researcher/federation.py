@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import ValidationError
@@ -28,10 +28,9 @@ from datasites.wire.store_options import beside
 from datasites.wire.successions import KeysForked
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
+from researcher.errors import unusable
 from researcher.hospital_keys import follow
-from researcher.private_rehearsal import rehearse_private
 from researcher.private_statistics import PrivateStatistics
-from researcher.private_study import PrivateStudy, unusable
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
 from researcher.secagg.summed import arrays_of
@@ -39,7 +38,10 @@ from researcher.study import Study
 from researcher.submission import Submission, as_first_rehearsed, patient
 from researcher.witness import Witness
 
-AnyStudy = Study | PrivateStudy | PrivateStatistics
+if TYPE_CHECKING:  # torch takes seconds to load
+    from researcher.private_study import PrivateStudy
+
+    AnyStudy = Study | PrivateStudy | PrivateStatistics
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,11 @@ class Federation(Shown):
     def rehearse(self, study: AnyStudy) -> Rehearsal:
         """Runs the study on the hospitals' mock twins, on this machine. See `researcher.rehearsal`."""
         datasets = self.datasets(study.dataset)
-        return rehearse(study, datasets) if isinstance(study, Study) else rehearse_private(study, datasets)
+        if isinstance(study, Study):
+            return rehearse(study, datasets)
+        from researcher.private_rehearsal import rehearse_private
+
+        return rehearse_private(study, datasets)
 
     def submit(self, study: AnyStudy, rehearsal: Rehearsal) -> Submission:
         """Sends the study to every hospital that shows the dataset, for its data owner's approval.

@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from datasites.wire.dictionary import Column, Dictionary
 from datasites.wire.marginals import Binned, Marginals
 from policies.errors import InvalidInput
+from researcher.cost import Cost
+from researcher.errors import unusable
 from researcher.private_statistics import PrivateStatistics
-from researcher.private_study import Cost, unusable
 from researcher.spread import Spread
 
 

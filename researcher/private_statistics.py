@@ -31,8 +31,9 @@ from policies.privacy.accounting import epsilon as epsilon_of
 from policies.privacy.plan import Plan
 from researcher import privacy
 from researcher.asking import ask_once
+from researcher.cost import Cost, counts_event
+from researcher.errors import unusable
 from researcher.participation import ApprovedStudy
-from researcher.private_study import Cost, counts_event, unusable
 from researcher.secagg.exchange import SUM
 from researcher.secagg.summed import LABEL, added_noise
 

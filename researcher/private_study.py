@@ -16,14 +16,15 @@ from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
 from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, Preparation, Target, standard_input
-from datasites.wire.shown import Shown, paragraph
+from datasites.wire.shown import Shown
 from datasites.wire.training import Evaluation, Optimizer, Training
 from policies.errors import InvalidInput
 from policies.privacy.accounting import epsilon as epsilon_of
-from policies.privacy.events import Gaussian, SampledGaussian, SharedGaussian
+from policies.privacy.events import SampledGaussian
 from policies.privacy.plan import Plan
-from policies.privacy.presets import in_percent
 from researcher import privacy
+from researcher.cost import Cost, counts_event
+from researcher.errors import unusable
 from researcher.tracing import initial_parameters, trace
 
 if TYPE_CHECKING:
@@ -31,31 +32,6 @@ if TYPE_CHECKING:
 
 _EVALUATION_SHARE = 0.3  # of a target epsilon, for evaluations alone; together they add up to less than the sum
 _BINS, _LOGITS = 32, 3.0  # of the score histogram: evenly from 3 below to 3 above the target's public prior, in logits
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the study costs each patient of a hospital, in all: to be read before it is submitted."""
-
-    epsilon: float
-    delta: float
-    noise_multiplier: float
-    steps: int
-    evaluations: int
-    released: str = "Counts and means"  # where nothing is trained
-
-    def __str__(self) -> str:
-        released = f"{self.steps:,} steps" if self.steps else self.released
-        evaluated = f" and {self.evaluations:,} noisy evaluations" if self.evaluations else ""
-        return (
-            f"{released} at noise multiplier {self.noise_multiplier:g}{evaluated} cost every hospital "
-            f"epsilon {self.epsilon:.3g} at delta {self.delta:g}, for each patient with all encounters. From even "
-            f"odds, somebody who knows every other patient can become at most {in_percent(self.epsilon)} sure that a "
-            "patient is in the table."
-        )
-
-    def _repr_html_(self) -> str:
-        return paragraph(str(self))
 
 
 def _guarantee(epsilon: float | None, noise: float | None, delta: float) -> dict[str, object]:
@@ -249,12 +225,6 @@ class PrivateStudy(Shown):
         return Evaluation(edges=tuple(map(float, edges)), noise_multiplier=noise, times=self.evaluations)
 
 
-def counts_event(secure: bool | Mapping[str, float], noise: float, count: int = 1) -> Gaussian | SharedGaussian:
-    """What so many releases of counts cost, which does not depend on how many hospitals there are."""
-    shared = isinstance(secure, Mapping) and secure.get("honest") is not None
-    return SharedGaussian(noise, 1, 1, count) if shared else Gaussian(noise, count)
-
-
 def even_edges(prior: float, bins: int = _BINS) -> list[float]:
     """Probabilities that cut the scores into `bins`, evenly in logits, from 3 below to 3 above that of `prior`.
 
@@ -274,9 +244,3 @@ def _target(column: str, dictionary: Dictionary) -> Target:
     low, high = described.bounds
     center, scale = described.typical or ((low + high) / 2, (high - low) / 2 or 1.0)
     return Target(column=column, kind="number", center=center, scale=scale)
-
-
-def unusable(error: ValidationError) -> InvalidInput:
-    """What a study's request says wrongly, for its researcher."""
-    wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-    return InvalidInput(f"The study cannot be submitted: {wrong}.")

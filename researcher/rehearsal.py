@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +30,15 @@ from datasites.wire.contract import describe_arrays, not_finite
 from datasites.wire.limits import STAR_BYTES
 from datasites.wire.manifest import OutputContract, RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
+from researcher.cost import Cost
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed
 from researcher.metrics import SCORE_HISTOGRAM
 from researcher.private_statistics import PrivateStatistics
-from researcher.private_study import Cost, PrivateStudy
 from researcher.study import Study
+
+if TYPE_CHECKING:
+    from researcher.private_study import PrivateStudy
 
 _LOG_LINES = 25
 TWINS, _METRICS, _NAME = 100, 100, 100  # most that a manifest takes of a rehearsal

@@ -118,3 +118,10 @@ def test_an_import_loads_nothing_that_is_slow(package: str) -> None:
     look = f"import sys, {package}; print(*sorted({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_study_of_code_needs_no_torch_in_the_notebook() -> None:
+    """It takes seconds to load, and hospitals do the training."""
+    look = "import sys, researcher as wr; wr.connect, wr.Study, wr.Rounds, wr.FedAvg; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
