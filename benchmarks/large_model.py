@@ -49,7 +49,9 @@ MODEL_MB = DTYPE.itemsize * MILLION
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wardround-bench-") as scratch:
         folder = Path(scratch)
-        result = _rounds(folder) | _stages(folder)
+        rounds = _rounds(folder)
+        print(f"rounds: {rounds}", flush=True)  # the stages of a large model take minutes more
+        result = rounds | _stages(folder)
     table = Table("what", "measured")
     for name, value in result.items():
         table.add_row(name, f"{value:,}")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from safetensors.numpy import load
 
@@ -198,7 +199,7 @@ def _local(tables: Path) -> Iterator[tuple[list[Owner], LocalResearcher]]:
 def _show(tried: list[tuple[str, str, bool]]) -> None:
     table = Table("", "what", "found", title="The composed federation")
     for what, found, good in tried:
-        table.add_row("[green]yes[/]" if good else "[bold red]no[/]", what, found)
+        table.add_row("[green]yes[/]" if good else "[bold red]no[/]", what, escape(found))
     console.print(table)
 
 

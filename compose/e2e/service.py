@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from compose import images
@@ -113,7 +114,7 @@ def main() -> int:
         _remove()
     table = Table("", "what", "found", title="The agent as a systemd service")
     for what, found, good in tried:
-        table.add_row("[green]yes[/]" if good else "[bold red]no[/]", what, found)
+        table.add_row("[green]yes[/]" if good else "[bold red]no[/]", what, escape(found))
     console.print(table)
     return 0 if all(good for _, _, good in tried) else 1
 

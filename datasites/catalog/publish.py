@@ -19,7 +19,7 @@ from datasites.wire.images import as_text, image_columns, layout
 from datasites.wire.quiet import quiet
 
 TWIN_ROWS = 2000
-_IMAGE_ROWS, _IMAGE_BYTES, _FEWEST_ROWS = 300, 32 * 1024 * 1024, 50  # noise, which a rehearsal trains on for long
+_IMAGE_ROWS, _IMAGE_BYTES, _FEWEST_ROWS = 150, 32 * 1024 * 1024, 50  # noise, which a rehearsal trains on for long
 _NOTE = "The real table is not kept in Syft's folders. The hospital's agent reads it where the hospital keeps it.\n"
 
 

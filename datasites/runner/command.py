@@ -59,6 +59,7 @@ def environment(scratch: Path, gpus: bool) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "HOME": str(scratch),
+        "USER": "study",  # libraries that ask for a name (MONAI) would look in a file of users that is not there
         "TMPDIR": str(scratch),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

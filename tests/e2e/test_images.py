@@ -82,7 +82,7 @@ def test_a_network_is_trained_on_images_and_no_image_is_found_outside(hospitals:
     assert result.per_hospital().between(0, 1).all()
 
     twins = [cell for dataset in federation.datasets("chest_images") for cell in dataset.twin["radiograph"]]
-    assert len(twins) == 600
+    assert len(twins) == 300
     real = {cell for file in folder.glob("*.parquet") for cell in pd.read_parquet(file)["radiograph"]}
     assert PLANTED in real
     assert real.isdisjoint(twins)

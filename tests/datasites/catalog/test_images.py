@@ -124,5 +124,5 @@ def test_a_twins_images_are_noise_of_the_dictionarys_making(typical: str) -> Non
 
 
 def test_a_twin_of_large_images_has_few_rows() -> None:
-    assert _rows(scans()) == 300
+    assert _rows(scans()) == 150
     assert _rows(scans(SCANS.replace("height = 4\nwidth = 3", "height = 1024\nwidth = 1024"))) == 50

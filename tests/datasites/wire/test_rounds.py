@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from datasites.wire.arrays import pack
+from datasites.wire.limits import STAR_BYTES
+from datasites.wire.manifest import ArraySpec, OutputContract
 from datasites.wire.reasons import FINAL, Reason
 from datasites.wire.rounds import (
     EvaluateReport,
@@ -17,9 +19,11 @@ from datasites.wire.rounds import (
     decode_request,
     encode_reply,
     encode_request,
+    most_bytes,
     request_digest,
 )
 from policies.errors import InvalidInput, Refused, WardroundError
+from tests.support.submissions import manifest
 
 STUDY, WARD = "a" * 64, "do@ward.org"
 STATE = {"w": np.arange(4.0), "n": np.array(3)}
@@ -122,3 +126,19 @@ def test_every_reason_has_its_words() -> None:
     assert all(reason.text.endswith((".", "?")) for reason in Reason)
     assert len({reason.text for reason in Reason}) == len(Reason)
     assert set(Reason) > FINAL
+
+
+def test_a_message_may_be_as_large_as_its_study_and_no_larger() -> None:
+    """So nobody makes a party of a small study read hundreds of megabytes, and a study of large models has its room."""
+
+    def with_model(size: int) -> int:
+        spec = ArraySpec(shape=(size,), dtype="float32")
+        return most_bytes(
+            manifest(
+                outputs=OutputContract(parameters={"w": spec}, fit_metrics=(), evaluate_metrics=(), evaluate_arrays={})
+            )
+        )
+
+    assert with_model(3_000) < 10 * 2**20
+    assert 800_000_000 < with_model(200_000_000) < 820_000_000
+    assert with_model(2**40) == STAR_BYTES
