@@ -37,7 +37,11 @@ def asked(address: str, wanted: dict[str, str]) -> dict[str, int | str]:
         try:
             found[name] = len(_get(f"{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}")["result"])
         except urllib.error.HTTPError as error:
-            found[name] = str(json.load(error)["error"])
+            said = error.read().decode(errors="replace")
+            try:
+                found[name] = str(json.loads(said)["error"])
+            except ValueError:
+                found[name] = said  # plain text, as of one that is not ready yet
     return found
 
 

@@ -25,8 +25,9 @@ _ALSO_CALLED = {
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-# Packages that state nothing, as people have read them: both are folders of OpenMined's PySyft, whose LICENSE this is
-_READ = {"syft-job": "Apache-2.0", "syft-notebook-ui": "Apache-2.0"}
+# Packages that state nothing, as people have read them: the first two are folders of OpenMined's PySyft, whose LICENSE
+# this is; the third brings the text of its own
+_READ = {"syft-job": "Apache-2.0", "syft-notebook-ui": "Apache-2.0", "mplcursors": "Zlib"}
 _WORD = re.compile(r"[A-Za-z0-9.+-]+")
 
 
