@@ -6,10 +6,13 @@ Only installed libraries by name: not a line of the study's code is imported, or
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,3 +56,26 @@ def reseed() -> None:
     np.random.seed()
     if (torch := sys.modules.get("torch")) is not None:
         torch.seed()
+
+
+def keep_process_groups() -> None:
+    """For ranks, before the study's code: the groups it makes stay until the process ends.
+
+    PyTorch 2.13 ends a gloo group's threads when its last reference goes, and waits for them. If that is in Python, as
+    at the end of a function with a DistributedDataParallel in it, they may be waiting for Python themselves, for ever.
+    """
+    if (torch := sys.modules.get("torch")) is None:
+        return
+    distributed, kept = torch.distributed, []
+
+    def keeping(make: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(make)
+        def made(*given: Any, **named: Any) -> Any:
+            group = make(*given, **named)
+            kept.append(group or distributed.group.WORLD)
+            return group
+
+        return made
+
+    distributed.init_process_group = keeping(distributed.init_process_group)
+    distributed.new_group = keeping(distributed.new_group)

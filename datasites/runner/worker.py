@@ -16,7 +16,7 @@ from datasites.runner import hugepages, leftovers, log, ranks
 from datasites.runner.cell import Cell, Ended
 from datasites.runner.command import Assignment
 from datasites.runner.frames import Closed, copy_frame, has_input, read_frame, write_frame
-from datasites.runner.preload import preload, reseed, warm_up
+from datasites.runner.preload import keep_process_groups, preload, reseed, warm_up
 from datasites.runner.sandbox import privileges, rlimits
 from datasites.runner.sandbox.bubblewrap import shared_memory
 from datasites.runner.sandbox.confine import Confinement
@@ -122,6 +122,7 @@ class _Worker:
         if self._limits.gpus:
             warm_up()
         reseed()
+        keep_process_groups()
         return self._study.answer(task)
 
 
