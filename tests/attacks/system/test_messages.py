@@ -156,8 +156,9 @@ def _zip_bomb(line: Line, number: int) -> bytes:
 
 
 def _header_bomb(line: Line, number: int) -> bytes:
-    """It would become gigabytes of Python objects in the agent, at which the kernel ends it, with all studies."""
-    text = b'{"__metadata__":{"wardround":"{}"},"w":' + b"[[]," * (40 * 2**20) + b"0"
+    """It would become some hundred times its own size of Python objects in the agent. As large as a message of this
+    study may be; a larger one is not downloaded."""
+    text = b'{"__metadata__":{"wardround":"{}"},"w":' + b"[[]," * (3 * 2**19) + b"0"
     return len(text).to_bytes(8, "little") + text
 
 
@@ -184,6 +185,12 @@ def test_sends_in_place_of_a_message_a(ward: Ward, make: Callable[[Line, int], b
         number = line.next()
         line.put(number, line.sealed(make(line, number)))
     assert not Path("/tmp/wardround-unpickled").exists()  # noqa: S108
+
+
+def test_sends_more_than_the_study_was_approved_with(ward: Ward) -> None:
+    """At which an agent with little memory would be ended by the kernel, with all studies."""
+    with ward.attack(Kind.MESSAGE_QUARANTINED, aside="at most") as line:
+        line.put(line.next(), line.sealed(bytes(20 * 2**20)))
 
 
 def test_sends_not_a_number_as_global_state(ward: Ward) -> None:
