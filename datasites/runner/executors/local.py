@@ -15,17 +15,7 @@ class Process:
     """The `Running` of a child of this process."""
 
     def __init__(self, process: subprocess.Popen[bytes], tasks: int, replies: int) -> None:
-        self._process, self._tasks, self._replies = process, tasks, replies
-
-    @property
-    def tasks(self) -> int:
-        """See `Running.tasks`."""
-        return self._tasks
-
-    @property
-    def replies(self) -> int:
-        """See `Running.replies`."""
-        return self._replies
+        self._process, self.tasks, self.replies = process, tasks, replies
 
     @property
     def pid(self) -> int:
@@ -47,8 +37,8 @@ class Process:
     def stop(self) -> None:
         """See `Running.stop`."""
         kill(self._process)
-        os.close(self._tasks)
-        os.close(self._replies)
+        os.close(self.tasks)
+        os.close(self.replies)
 
 
 @dataclass(frozen=True)

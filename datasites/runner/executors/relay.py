@@ -67,11 +67,11 @@ class Relay:
         """printed: takes what the study prints. seconds: after which the cluster will end the job."""
         self._line, self._printed, self._ends_at = line_, printed, time.monotonic() + seconds
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-            self._from_agent, self._tasks = pipe(theirs, ours)
-            self._replies, self._to_agent = pipe(ours, theirs)
+            self._from_agent, self.tasks = pipe(theirs, ours)
+            self.replies, self._to_agent = pipe(ours, theirs)
             ours.pop_all()
             self._theirs = theirs.pop_all()
-        for descriptor in (self._tasks, self._replies):
+        for descriptor in (self.tasks, self.replies):
             os.set_blocking(descriptor, False)
         self._lines = Lines()
         self._hello, self._stopping = threading.Event(), threading.Event()
@@ -80,16 +80,6 @@ class Relay:
         self._heard = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
         self._thread.start()
-
-    @property
-    def tasks(self) -> int:
-        """See `Running.tasks`."""
-        return self._tasks
-
-    @property
-    def replies(self) -> int:
-        """See `Running.replies`."""
-        return self._replies
 
     @property
     def pid(self) -> int:
@@ -129,8 +119,8 @@ class Relay:
     def stop(self) -> None:
         """See `Running.stop`."""
         self._stopping.set()
-        os.close(self._tasks)
-        os.close(self._replies)
+        os.close(self.tasks)
+        os.close(self.replies)
         self._line.cancel()
         self._thread.join(_SECONDS_TO_JOIN)
 
