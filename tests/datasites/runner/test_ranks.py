@@ -105,21 +105,28 @@ def test_when_one_fails_the_others_are_ended_and_the_call_has_failed(begin, tmp_
     worker = begin(
         """
         def fit(parameters, table, config):
+            other = f"of {config['fails']}"
             if int(os.environ["RANK"]) == config["fails"]:
+                while not os.path.exists(other):
+                    pass
                 raise ValueError("of patient 11")
+            print("other", os.getpid(), flush=True)
+            open(other, "w").close()
             while True:
                 pass
         def evaluate(parameters, table, config):
-            return len(table), {"others": float(len([name for name in os.listdir("/proc") if name.isdecimal()]))}
+            return len(table), {"left": float(sum(os.path.exists(f"/proc/{pid}") for pid in [1, *config["others"]]))}
         """
     )
-    alone = worker.call("evaluate", {}, {}).metrics["others"]
     for rank in (0, 1):
         with pytest.raises(WorkerFailed) as caught:
             worker.call("fit", {}, {"fails": rank})
         assert caught.value.code is Code.CODE_ERROR
-    assert worker.call("evaluate", {}, {}).metrics["others"] <= alone
-    assert "of patient 11" in (tmp_path / "log").read_text()
+    lines = (tmp_path / "log").read_text().splitlines()
+    others = [int(line.split()[1]) for line in lines if line.startswith("other ")]
+    assert len(others) == 2
+    assert worker.call("evaluate", {}, {"others": others}).metrics["left"] == 1.0
+    assert any("of patient 11" in line for line in lines)
 
 
 def test_memory_is_limited_for_all_of_them_together(begin):
