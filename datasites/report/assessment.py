@@ -13,10 +13,10 @@ from datasites.approval.packet.document import Block, Document, Facts, Paragraph
 from datasites.approval.packet.summary import NO_GUARANTEE, duration, total_bytes
 from datasites.approval.private import counted
 from datasites.audit.verify import Finding
+from datasites.report.common import standing, table
 from datasites.report.record import Record
 from datasites.report.safeguards import GDPR, HIPAA, Provision
 from datasites.report.statements import ASKED, Statements
-from datasites.report.study import standing, table
 from datasites.wire.manifest import Manifest
 
 _FILL = "TO BE WRITTEN BY"

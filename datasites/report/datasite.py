@@ -13,10 +13,10 @@ from datasites.catalog.registry import Registry
 from datasites.datasite import Datasite
 from datasites.ledger.view import COUNTED, named
 from datasites.report.assessment import safeguards
+from datasites.report.common import checks, reason_text, said, spend_row, standing, table, when
 from datasites.report.record import Entry, Record
 from datasites.report.safeguards import GDPR, HIPAA
 from datasites.report.statements import Statements
-from datasites.report.study import checks, reason_text, said, spend_row, standing, table, when
 from policies.errors import WardroundError
 
 _REFUSALS = (
