@@ -34,7 +34,8 @@ from datasites.wire.arrays import Arrays, nbytes
 from datasites.wire.canonical import sha256
 from datasites.wire.compression import packed, read_state, read_update, send_state
 from datasites.wire.contract import describe_arrays
-from datasites.wire.manifest import CodeFile, Manifest, OutputContract
+from datasites.wire.manifest import CodeFile, Manifest
+from datasites.wire.outputs import OutputContract
 from researcher.strategies import FedAvg, Update
 
 SEEDS, ROUNDS, SPLIT = 3, 20, "3 hospitals"

@@ -51,7 +51,8 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.contract import describe_arrays
 from datasites.wire.decision import Decision, SignedDecision
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.manifest import Manifest, OutputContract, sign_manifest
+from datasites.wire.manifest import Manifest, sign_manifest
+from datasites.wire.outputs import OutputContract
 from datasites.wire.peers import ACCEPTED, PinnedPeers
 from datasites.wire.store import Store
 from researcher.exchange import Exchange, StoreExchange

@@ -25,7 +25,7 @@ import numpy as np
 
 from datasites.secagg.participant import Participant
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.secagg.messages import SecureReply, SecureRequest, as_text, encode_secure, numbers_out
 from datasites.wire.secagg.numbers import Part, read, written
 from datasites.wire.secagg.terms import SecureAggregation

@@ -13,7 +13,8 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.compression import read_update, send_state
 from datasites.wire.contract import array_problems, metric_problems
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import OutputContract
 from datasites.wire.pace import Pace
 from datasites.wire.peers import PinnedPeers
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, most_bytes, request_digest

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datasites.wire.manifest import OutputContract
+from datasites.wire.outputs import OutputContract
 from policies.errors import InvalidInput
 from researcher.exchange import Answer
 from researcher.metrics import SCORE_HISTOGRAM, auc_deviation, auc_from_histogram, federated_auc, weighted_mean

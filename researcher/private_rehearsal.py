@@ -15,7 +15,7 @@ import pandas as pd
 from datasites.catalog.view import study_view
 from datasites.training.private.study import TrustedStudy, counting
 from datasites.wire.contract import array_problems
-from datasites.wire.manifest import RehearsalReport, RehearsedTwin
+from datasites.wire.rehearsed import RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset
 from researcher.errors import RehearsalFailed

@@ -21,9 +21,11 @@ from pydantic import ValidationError
 from datasites.wire.arrays import Arrays
 from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
+from datasites.wire.manifest import Manifest
 from datasites.wire.marginals import Marginals
+from datasites.wire.outputs import OutputContract, private_outputs
 from datasites.wire.preparation import CategoryInput, NumberInput
+from datasites.wire.rehearsed import RehearsalReport
 from datasites.wire.shown import Shown
 from datasites.wire.statistics import STATISTICS, Statistics, statistic_of
 from policies.errors import InvalidInput

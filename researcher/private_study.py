@@ -14,8 +14,10 @@ from torch import nn
 from datasites.wire.arrays import Arrays
 from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.manifest import Manifest, OutputContract, RehearsalReport, private_outputs
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import OutputContract, private_outputs
 from datasites.wire.preparation import CategoryInput, ImageInput, NumberInput, Preparation, Target, standard_input
+from datasites.wire.rehearsed import RehearsalReport
 from datasites.wire.shown import Shown
 from datasites.wire.training import Evaluation, Optimizer, Training
 from policies.errors import InvalidInput

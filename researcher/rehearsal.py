@@ -28,7 +28,8 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.codecs import Pipeline
 from datasites.wire.contract import describe_arrays, not_finite
 from datasites.wire.limits import STAR_BYTES
-from datasites.wire.manifest import OutputContract, RehearsalReport, RehearsedTwin
+from datasites.wire.outputs import OutputContract
+from datasites.wire.rehearsed import RehearsalReport, RehearsedTwin
 from policies.errors import InvalidInput
 from researcher.cost import Cost
 from researcher.dataset import Dataset

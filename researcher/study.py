@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from datasites.wire.canonical import digest_of
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.limits import SUBMISSION_FILE_BYTES, SUBMISSION_FILES
-from datasites.wire.manifest import ENTRY, Manifest, OutputContract, RehearsalReport, describe_files
+from datasites.wire.manifest import ENTRY, Manifest, describe_files
+from datasites.wire.outputs import OutputContract
+from datasites.wire.rehearsed import RehearsalReport
 from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 

@@ -16,7 +16,7 @@ from datasites.release.rules.norm import update_norm
 from datasites.wire.arrays import Arrays
 from datasites.wire.codecs.pipeline import Vectors, check_finite
 from datasites.wire.contract import array_problems
-from datasites.wire.manifest import RESIDUAL, OutputContract
+from datasites.wire.outputs import RESIDUAL, OutputContract
 from datasites.wire.reasons import Reason
 from policies.errors import InvalidInput
 

@@ -21,7 +21,7 @@ from datasites.runner.frames import Closed, read_frame, write_frame
 from datasites.runner.replies import Outcome, encode_result
 from datasites.runner.sandbox import privileges, seccomp
 from datasites.wire.arrays import pack, unpack
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 
 _MOST = 1 << 62  # the agent has measured what it sends
 

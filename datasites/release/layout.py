@@ -13,7 +13,7 @@ import numpy as np
 
 from datasites.runner.replies import Outcome, Task
 from datasites.wire.arrays import Arrays
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from policies.errors import InvalidInput
 
 _NUMBER = 8

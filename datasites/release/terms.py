@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import OutputContract
 from datasites.wire.values import Frozen
 from policies.policy import Policy
 from policies.sections import Release

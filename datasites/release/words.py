@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datasites.release import layout
 from datasites.release.examine import Verdict
 from datasites.runner.replies import Task
-from datasites.wire.manifest import OutputContract
+from datasites.wire.outputs import OutputContract
 from datasites.wire.reasons import Reason
 from policies.errors import InvalidInput
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from datasites.wire.arrays import Arrays
 from datasites.wire.codecs import Pipeline
-from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import OutputContract
 from policies.errors import InvalidInput
 
 _PACKED = "compressed"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from datasites.wire.arrays import Arrays, all_finite
-from datasites.wire.manifest import ArraySpec
+from datasites.wire.outputs import ArraySpec
 
 
 def describe_arrays(arrays: Arrays) -> dict[str, ArraySpec]:

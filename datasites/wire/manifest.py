@@ -8,23 +8,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import numpy as np
-from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from datasites.wire.arrays import ALLOWED_DTYPES, LONGEST_NAME
 from datasites.wire.canonical import canonical_json, sha256
-from datasites.wire.codecs import Pipeline
-from datasites.wire.codecs.base import Shape
 from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.marginals import Marginals
+from datasites.wire.outputs import OutputContract, pipeline_of, private_outputs
+from datasites.wire.rehearsed import RehearsalReport
 from datasites.wire.secagg.terms import SecureAggregation
 from datasites.wire.shown import facts, heading
-from datasites.wire.statistics import STATISTICS, Statistics
-from datasites.wire.training import HISTOGRAM, Training
-from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name, Real
+from datasites.wire.statistics import Statistics
+from datasites.wire.training import Training
+from datasites.wire.values import Digest, Email, Frozen, Identifier, Line, Name
 from datasites.wire.work import Work
 from policies.errors import InvalidInput
 from policies.privacy.events import MOST_STEPS, Event, Gaussian, SharedGaussian
@@ -35,163 +33,11 @@ CONTEXT = "study-manifest"
 ENTRY = "study.py"
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 _FILE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,60}/){0,5}[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-RESIDUAL = "compression/"  # before the name of an array: what compression has left out of it so far
-Metrics = Annotated[dict[Annotated[str, Field(max_length=100)], Real], Field(max_length=100)]
-
-
-class ArraySpec(Frozen):
-    """An array that may leave: shape and dtype are exact. Scalars have the shape ()."""
-
-    shape: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] = Field(strict=False, max_length=32)
-    dtype: str
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.dtype not in ALLOWED_DTYPES:
-            raise ValueError(f"dtype {self.dtype} is not allowed")
-        return self
-
-    @property
-    def nbytes(self) -> int:
-        width = 1 if self.dtype in ("bool", "int8", "uint8") else int(self.dtype[-2:]) // 8
-        return width * math.prod(self.shape)
-
-
-class OutputContract(Frozen):
-    """Everything that may leave the hospital in one round, fixed by the rehearsal.
-
-    kept: arrays that training hands to the study's next round at the same hospital. They do not leave.
-    compression: how parameters are coded on their way to the researcher (see `codecs.pipeline`); empty: as they are.
-    """
-
-    parameters: dict[str, ArraySpec]
-    fit_metrics: tuple[str, ...] = Field(strict=False)
-    evaluate_metrics: tuple[str, ...] = Field(strict=False)
-    evaluate_arrays: dict[str, ArraySpec]
-    kept: dict[str, ArraySpec] = Field(default_factory=dict)
-    compression: str = ""
-
-    @model_validator(mode="after")
-    def _compressible(self) -> Self:
-        if self.compression:
-            _pipeline(self.compression)
-            if not self.parameters:
-                raise ValueError("there is no model to compress")
-        if any(len(name) > LONGEST_NAME for name in self.residual):
-            raise ValueError("names of arrays are too long for compression with feedback")
-        if any(name.startswith(RESIDUAL) for name in self.kept):
-            raise ValueError(f"names of kept arrays must not begin with {RESIDUAL}")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study that keeps nothing, or compresses nothing, has the canonical form, and so the digest, from before
-        there was `kept`, or `compression`."""
-        content: dict[str, Any] = handler(self)
-        for name in ("kept", "compression"):
-            if not content.get(name):
-                content.pop(name, None)
-        return content
-
-    @property
-    def pipeline(self) -> Pipeline | None:
-        return Pipeline.parse(self.compression) if self.compression else None
-
-    @property
-    def shapes(self) -> dict[str, Shape]:
-        """Of the parameters, as codecs ask for them."""
-        return {name: Shape(spec.shape, np.dtype(spec.dtype)) for name, spec in self.parameters.items()}
-
-    @property
-    def parameter_bytes(self) -> int:
-        """The most that the parameters are on the wire."""
-        if pipeline := self.pipeline:
-            return pipeline.most_bytes(self.shapes)
-        return sum(spec.nbytes for spec in self.parameters.values())
-
-    @property
-    def residual(self) -> dict[str, ArraySpec]:
-        """What error feedback keeps at the hospital: of each array what compression has left out so far."""
-        if (pipeline := self.pipeline) is None or not pipeline.feedback:
-            return {}
-        told = {name: spec for name, spec in self.parameters.items() if pipeline.changes(name)}
-        floats = {name: spec.shape for name, spec in told.items() if spec.dtype.startswith("float")}
-        return {RESIDUAL + name: ArraySpec(shape=shape, dtype="float32") for name, shape in floats.items()}
-
-    @property
-    def max_bytes(self) -> int:
-        """Worst-case payload of one round: arrays, and eight bytes for each number."""
-        arrays = sum(spec.nbytes for spec in self.evaluate_arrays.values())
-        return self.parameter_bytes + arrays + 8 * (len(self.fit_metrics) + len(self.evaluate_metrics) + 2)
-
-    @property
-    def numbers(self) -> int:
-        """How many a secure sum has (see `secagg.numbers`)."""
-        arrays = (*self.parameters.values(), *self.evaluate_arrays.values())
-        return 2 + sum(math.prod(spec.shape) for spec in arrays) + 2 * len(self.fit_metrics + self.evaluate_metrics)
-
-    @property
-    def kept_bytes(self) -> int:
-        """Payload of what the code leaves at the hospital for its next round."""
-        return sum(spec.nbytes for spec in self.kept.values())
-
-    @property
-    def stays(self) -> dict[str, ArraySpec]:
-        """All that stays at the hospital from round to round: what the code keeps, and what compression leaves out."""
-        return {**self.kept, **self.residual}
-
-    @property
-    def stays_bytes(self) -> int:
-        return sum(spec.nbytes for spec in self.stays.values())
 
 
 class CodeFile(Frozen):
     sha256: Digest
     size: Annotated[int, Field(ge=0)]
-
-
-class RehearsedTwin(Frozen):
-    """What one hospital's mock twin gave. The rows are invented, so the metrics say nothing about patients."""
-
-    hospital: Email
-    fit_seconds: Seconds
-    evaluate_seconds: Seconds
-    train_examples: Annotated[int, Field(ge=0)]
-    test_examples: Annotated[int, Field(ge=0)]
-    fit_metrics: Metrics
-    evaluate_metrics: Metrics
-
-
-class RehearsalReport(Frozen):
-    """What the researcher says of the rehearsal: for a reader of the study, and no part of what may leave."""
-
-    sandbox: Annotated[str, Field(min_length=1, max_length=100)]
-    twins: tuple[RehearsedTwin, ...] = Field(strict=False, max_length=100)
-
-
-def _pipeline(text: str) -> Pipeline:
-    try:
-        return Pipeline.parse(text)
-    except InvalidInput as problem:
-        raise ValueError(str(problem)) from None  # what pydantic turns into its own error
-
-
-def private_outputs(asked: Training | Statistics | Marginals, compression: str = "") -> OutputContract:
-    """What the hospital's own program gives, and nothing else."""
-    if not isinstance(asked, Training):
-        row = ArraySpec(shape=(asked.width,), dtype="float64" if isinstance(asked, Statistics) else "int64")
-        return OutputContract(parameters={}, fit_metrics=(), evaluate_metrics=(), evaluate_arrays={STATISTICS: row})
-    training = asked
-    evaluation = training.evaluation
-    shapes = training.graph.parameters.items()
-    return OutputContract(
-        parameters={name: ArraySpec(shape=tuple(shape), dtype="float32") for name, shape in sorted(shapes)},
-        fit_metrics=(),
-        evaluate_metrics=(),
-        evaluate_arrays={HISTOGRAM: ArraySpec(shape=(2, evaluation.bins), dtype="int64")} if evaluation else {},
-        compression=compression,
-    )
 
 
 class Manifest(Frozen):
@@ -276,7 +122,7 @@ class Manifest(Frozen):
         if len({path.lower() for path in self.files}) != len(self.files):
             raise ValueError("two file names differ only in case")
         if self.state_compression:
-            if _pipeline(self.state_compression).delta:
+            if pipeline_of(self.state_compression).delta:
                 raise ValueError("hospitals keep no state that a change could be told of: use no delta")
             if not self.outputs.parameters:
                 raise ValueError("there is no state to compress")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import OutputContract
 from policies.errors import InvalidInput
 from researcher.exchange import Exchange
 from researcher.journal import Journal

@@ -23,7 +23,8 @@ from datasites.runner.errors import WorkerFailed
 from datasites.runner.replies import decode_result
 from datasites.wire.arrays import Arrays
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import OutputContract
 from datasites.wire.shown import Shown
 from policies.errors import InvalidInput
 from researcher.dataset import Dataset

@@ -18,7 +18,8 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.contract import array_problems, metric_problems
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.gossip.messages import Report, decode_report
-from datasites.wire.manifest import Manifest, OutputContract
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import OutputContract
 from datasites.wire.reasons import FINAL
 from researcher.history import History
 from researcher.metrics import SCORE_HISTOGRAM

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasites.agent.kept import Kept
 from datasites.state import AnsweredRound, State, now
-from datasites.wire.manifest import ArraySpec
+from datasites.wire.outputs import ArraySpec
 from policies.errors import Refused
 from tests.crash.pieces import exactly_once, study_manifest
 from tests.crash.section import DOUBLED, HALF, LOST, Problem, Section, said, say

@@ -24,7 +24,8 @@ from datasites.wire.canonical import sha256
 from datasites.wire.decision import Decision, SignedDecision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import Manifest, OutputContract, describe_files, sign_manifest
+from datasites.wire.manifest import Manifest, describe_files, sign_manifest
+from datasites.wire.outputs import OutputContract
 from datasites.wire.peers import PinnedPeers
 from policies.errors import Refused
 from researcher.buffer import Sent, Step, StepJournal

@@ -15,7 +15,7 @@ from datasites.runner.limits import Limits
 from datasites.runner.process import Worker
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
-from datasites.wire.manifest import private_outputs
+from datasites.wire.outputs import private_outputs
 from datasites.wire.training import Training
 from datasites.wire.work import Work
 from tests.privacy.canaries import Fit, Hospital

@@ -17,7 +17,7 @@ from datasites.release.terms import Cohort, Rules, Terms
 from datasites.runner.replies import Outcome, encode_result
 from datasites.wire.contract import describe_arrays
 from datasites.wire.dictionary import Dictionary
-from datasites.wire.manifest import OutputContract
+from datasites.wire.outputs import OutputContract
 from datasites.wire.secagg.numbers import Part, read, written
 from datasites.wire.secagg.terms import SecureAggregation
 from policies.examples import example

@@ -11,7 +11,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from datasites.wire.manifest import Manifest, OutputContract, describe_files
+from datasites.wire.manifest import Manifest, describe_files
+from datasites.wire.outputs import OutputContract
 from policies.errors import InvalidInput
 from researcher.history import History
 from researcher.metrics import auc_from_histogram

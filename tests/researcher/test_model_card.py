@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datasites.wire.manifest import Manifest, OutputContract, describe_files
+from datasites.wire.manifest import Manifest, describe_files
+from datasites.wire.outputs import OutputContract
 from policies.errors import InvalidInput
 from researcher.history import History
 from researcher.result import Result

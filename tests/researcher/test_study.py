@@ -7,7 +7,7 @@ import pytest
 
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.limits import SUBMISSION_FILE_BYTES, SUBMISSION_FILES
-from datasites.wire.manifest import OutputContract
+from datasites.wire.outputs import OutputContract
 from policies.errors import InvalidInput
 from researcher.study import Study
 from tests.support.federation import DICTIONARY

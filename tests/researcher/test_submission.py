@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from datasites.wire import keys
-from datasites.wire.manifest import MANIFEST_FILE, Manifest, RehearsalReport
+from datasites.wire.manifest import MANIFEST_FILE, Manifest
 from datasites.wire.parts import PART_BYTES
+from datasites.wire.rehearsed import RehearsalReport
 from datasites.wire.store import Store
 from policies.errors import InvalidInput
 from researcher.submission import Submission, as_first_rehearsed

@@ -18,7 +18,8 @@ from datasites.release.held import hold
 from datasites.state import AnsweredRound, now
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
+from datasites.wire.manifest import Manifest, describe_files
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 from notebooks.demo.hospitals import DICTIONARY
 from notebooks.readmission import synthetic

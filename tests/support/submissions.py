@@ -12,15 +12,8 @@ from datasites.catalog.tables import TableSource
 from datasites.datasite import Datasite
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import (
-    MANIFEST_FILE,
-    SIGNATURE_FILE,
-    ArraySpec,
-    Manifest,
-    OutputContract,
-    describe_files,
-    sign_manifest,
-)
+from datasites.wire.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest, describe_files, sign_manifest
+from datasites.wire.outputs import ArraySpec, OutputContract
 from tests.support.federation import DICTIONARY, POLICY, STUDY, stays
 
 CODE = {path.name: path.read_bytes() for path in STUDY.iterdir() if path.is_file()}

@@ -20,7 +20,8 @@ from datasites.wire.arrays import Arrays, pack, unpack
 from datasites.wire.contract import array_problems
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.gossip.messages import Order
-from datasites.wire.manifest import ArraySpec, Manifest
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import ArraySpec
 from policies.errors import InvalidInput, Refused
 
 _BEGUN, _TRAINED = "begun.safetensors", "trained.safetensors"

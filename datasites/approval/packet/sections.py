@@ -15,7 +15,8 @@ from datasites.approval.packet.privacy import costs
 from datasites.approval.packet.summary import duration, kept, summary, total_bytes
 from datasites.approval.packet.visible import LINE
 from datasites.wire.decision import Decision
-from datasites.wire.manifest import Manifest, RehearsalReport
+from datasites.wire.manifest import Manifest
+from datasites.wire.rehearsed import RehearsalReport
 from policies.code import MEANING, Finding
 from policies.policy import Policy
 from policies.rules import RULES

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.wire.arrays import Arrays
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.secagg.masks import Ring
 from datasites.wire.secagg.terms import SecureAggregation
 from policies.errors import InvalidInput

@@ -21,7 +21,7 @@ from datasites.wire.arrays import Arrays
 from datasites.wire.gossip.messages import Model, Order, Presence, decode_model, decode_presence, encode, most_bytes
 from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity, PublicIdentity
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.quarantine import notes
 from datasites.wire.rounds import RoundRequest, encode_request
 from datasites.wire.store import Store

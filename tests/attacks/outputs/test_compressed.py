@@ -10,7 +10,7 @@ import pytest
 
 from datasites.release.rules.norm import update_norm
 from datasites.wire.compression import read_update
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import decode_reply
 from tests.attacks.outputs.ward import POLICY, Ward

@@ -12,7 +12,7 @@ import pytest
 from datasites.agent.kept import Kept
 from datasites.release.held import held_outputs
 from datasites.wire.arrays import pack
-from datasites.wire.manifest import ArraySpec
+from datasites.wire.outputs import ArraySpec
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import decode_reply
 from tests.attacks.outputs.ward import CONTRACT, POLICY, Ward

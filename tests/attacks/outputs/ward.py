@@ -30,7 +30,8 @@ from datasites.wire.decision import Decision, SignedDecision
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.gossip.network import Network
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
+from datasites.wire.manifest import Manifest, describe_files
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, request_digest
 from datasites.wire.secagg.terms import SecureAggregation
 from tests.support.federation import DICTIONARY, stays

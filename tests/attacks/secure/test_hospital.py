@@ -12,7 +12,7 @@ import pytest
 from datasites.agent.rounds import Answer
 from datasites.secagg.participant import Participant
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import RoundRequest, encode_request
 from datasites.wire.secagg.messages import (

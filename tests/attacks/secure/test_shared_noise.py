@@ -11,7 +11,7 @@ import pytest
 
 from datasites.training.private.shared_noise import discrete_gaussians, shared_counts
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.secagg.masks import Ring
 from datasites.wire.secagg.numbers import Part, read, written
 from datasites.wire.training import HISTOGRAM

@@ -9,7 +9,8 @@ from datasites.agent.spending import Spending
 from datasites.approval.policy import PolicyBook
 from datasites.home import DatasiteHome
 from datasites.state import State
-from datasites.wire.manifest import Manifest, private_outputs
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import private_outputs
 from datasites.wire.preparation import NumberInput
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import RoundRequest

@@ -8,7 +8,8 @@ import pytest
 from datasites.approval.policy import PolicyBook, approved_before, request_of
 from datasites.home import DatasiteHome
 from datasites.wire.decision import Decision, SignedDecision
-from datasites.wire.manifest import ArraySpec, Manifest, OutputContract, describe_files
+from datasites.wire.manifest import Manifest, describe_files
+from datasites.wire.outputs import ArraySpec, OutputContract
 from policies.errors import InvalidInput
 from policies.examples import example, example_text
 from policies.policy import Policy

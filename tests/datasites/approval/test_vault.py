@@ -9,7 +9,8 @@ import pytest
 
 from datasites.approval.vault import Vault
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import Manifest, OutputContract, describe_files, sign_manifest
+from datasites.wire.manifest import Manifest, describe_files, sign_manifest
+from datasites.wire.outputs import OutputContract
 from policies.errors import Refused
 
 FILES = {"study.py": b"def fit(): ...\n", "parts/net.py": b"LAYERS = 3\n"}

@@ -14,7 +14,7 @@ from datasites.release.rules import Result
 from datasites.release.rules.norm import update_norm
 from datasites.release.terms import Cohort, Rules, Terms
 from datasites.runner.replies import Outcome, encode_result
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 from policies.errors import InvalidInput
 from policies.sections import Release

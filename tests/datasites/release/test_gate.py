@@ -15,7 +15,7 @@ from datasites.release.gate import Gate, GateFailed
 from datasites.release.terms import Terms
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import encode_result
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 
 SIZE = 400_000  # more than a pipe holds

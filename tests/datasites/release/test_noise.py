@@ -14,7 +14,7 @@ from datasites.release.terms import Cohort, Rules, Terms
 from datasites.runner.replies import encode_result
 from datasites.training.private.randomness import SecureRandom
 from datasites.wire.arrays import Arrays
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 from policies.sections import Release
 

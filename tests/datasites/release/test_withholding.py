@@ -13,7 +13,7 @@ from datasites.release.examine import examine
 from datasites.release.terms import Cohort, Rules, Terms
 from datasites.release.withholding import COVER, withheld
 from datasites.runner.replies import encode_result
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 from policies.sections import Release
 

@@ -15,7 +15,8 @@ from datasites.home import STUDY_LOG
 from datasites.release.held import hold
 from datasites.state import now
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import ArraySpec, CodeFile, OutputContract
+from datasites.wire.manifest import CodeFile
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
 from tests.support.review import Served
 from tests.support.submissions import CODE, deliver, manifest

@@ -7,15 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import (
-    ArraySpec,
-    Manifest,
-    OutputContract,
-    code_problems,
-    describe_files,
-    sign_manifest,
-    verify_manifest,
-)
+from datasites.wire.manifest import Manifest, code_problems, describe_files, sign_manifest, verify_manifest
+from datasites.wire.outputs import ArraySpec, OutputContract
 
 FILES = {"study.py": b"x = 1\n", "model/net.py": b"y = 2\n"}
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from datasites.wire.arrays import pack
 from datasites.wire.limits import STAR_BYTES
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import FINAL, Reason
 from datasites.wire.rounds import (
     EvaluateReport,

@@ -11,7 +11,8 @@ import pytest
 import researcher as wr
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.gossip.messages import Report, encode_report
-from datasites.wire.manifest import ArraySpec, Manifest, OutputContract
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.rounds import EvaluateReport, FitReport
 from researcher.topology.reports import Reports
 from tests.researcher.topology.conftest import TABLES

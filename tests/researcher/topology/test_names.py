@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import researcher as wr
-from datasites.wire.manifest import ArraySpec
+from datasites.wire.outputs import ArraySpec
 from tests.researcher.topology.conftest import Simulated
 
 TOPOLOGIES: list[Callable[[Any], wr.Rounds]] = [

@@ -14,7 +14,8 @@ import pytest
 import researcher as wr
 from datasites.wire import keys
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import ArraySpec, Manifest
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import ArraySpec
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import RoundRequest, decode_reply, encode_request
 from datasites.wire.store import Store

@@ -21,7 +21,7 @@ from datasites.datasite import Datasite
 from datasites.ledger.rows import Charge
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.identity import Identity
-from datasites.wire.manifest import private_outputs
+from datasites.wire.outputs import private_outputs
 from datasites.wire.preparation import NumberInput
 from datasites.wire.statistics import Statistics
 from policies.privacy.accounting import epsilon

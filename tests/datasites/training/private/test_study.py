@@ -6,7 +6,7 @@ import pytest
 
 from datasites.training.private.study import TrustedStudy
 from datasites.wire.contract import array_problems
-from datasites.wire.manifest import private_outputs
+from datasites.wire.outputs import private_outputs
 from tests.support.private import state, training
 
 

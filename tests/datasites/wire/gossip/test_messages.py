@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from datasites.wire.gossip.messages import due
-from datasites.wire.manifest import Manifest, private_outputs
+from datasites.wire.manifest import Manifest
+from datasites.wire.outputs import private_outputs
 from datasites.wire.training import Training
 from tests.datasites.wire.test_manifest import SUM, manifest
 from tests.support.private import training

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasites.wire.manifest import ArraySpec, OutputContract
+from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.secagg.numbers import Part, read, size, written
 from datasites.wire.secagg.terms import SecureAggregation
 from policies.errors import InvalidInput
