@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from datasites.wire import successions
 from datasites.wire.home import Home
@@ -24,33 +21,20 @@ from datasites.wire.peers import PinnedPeers
 from datasites.wire.quiet import quiet
 from datasites.wire.shown import Shown, heading, star, table
 from datasites.wire.store import Store
-from datasites.wire.store_options import beside
 from datasites.wire.successions import KeysForked
 from policies.errors import InvalidInput, Unavailable
 from researcher.dataset import Dataset
-from researcher.errors import unusable
+from researcher.federation_file import FederationFile, Hospital
 from researcher.hospital_keys import follow
-from researcher.private_statistics import PrivateStatistics
+from researcher.named_together import networked, secured
 from researcher.progress import bar
 from researcher.rehearsal import Rehearsal, rehearse
-from researcher.secagg.summed import arrays_of
 from researcher.study import Study
 from researcher.submission import Submission, as_first_rehearsed, patient
 from researcher.witness import Witness
 
-if TYPE_CHECKING:  # torch takes seconds to load
-    from researcher.private_study import PrivateStudy
-
-    AnyStudy = Study | PrivateStudy | PrivateStatistics
-
-
-@dataclass(frozen=True)
-class Hospital:
-    """`fingerprint`: of its keys, if the federation file names it; otherwise its keys are pinned at first sight."""
-
-    label: str
-    email: str
-    fingerprint: str = ""
+if TYPE_CHECKING:
+    from researcher.named_together import AnyStudy
 
 
 def connect(
@@ -62,36 +46,14 @@ def connect(
     store_options: added to those of the file; there `keys_file` and `ca_file` are looked for beside the file itself.
     Asks each hospital to accept this researcher as a peer; `Federation.hospitals()` shows who has.
     """
-    path = Path(federation)
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError:
-        raise InvalidInput(f"There is no federation file {path}.", "Ask a hospital of the federation for it.") from None
-    except ValueError as error:
-        raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
-    address, hospitals = check_email(email), _hospitals(content, path)
-    options = {**beside(path.resolve().parent, content.get("store_options", {})), **(store_options or {})}
+    file = FederationFile.read(Path(federation))
+    address, options = check_email(email), {**file.store_options, **(store_options or {})}
     folder = Home(Path(home) if home else Path.home() / ".wardround" / address)
     folder.create()
     if not folder.keys.exists():
         Identity.create(address, folder.keys)
     finish_interrupted_fetch(folder)
-    return Federation(str(content.get("name", path.stem)), address, folder, str(content["store"]), options, hospitals)
-
-
-def _hospitals(content: dict[str, Any], path: Path) -> list[Hospital]:
-    try:
-        named = dict(content["hospitals"])
-        if not content["store"] or not named or not isinstance(content.get("store_options", {}), dict):
-            raise KeyError
-        return [
-            Hospital(label, check_email(str(entry["email"])), str(entry.get("fingerprint", "")))
-            for label, entry in named.items()
-        ]
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise InvalidInput(
-            f"{path} is not a federation file.", "It needs `store = ...` and `[hospitals.NAME]` with an `email`."
-        ) from None
+    return Federation(file.name, address, folder, file.store, options, list(file.hospitals))
 
 
 class Federation(Shown):
@@ -291,8 +253,7 @@ class Federation(Shown):
         datasets = self.datasets(study.dataset)
         if not datasets:
             raise InvalidInput(f"No hospital shows a dataset {study.dataset!r}.")
-        dictionaries = {d.dictionary.digest for d in datasets}
-        if len(dictionaries) > 1:
+        if len({d.dictionary.digest for d in datasets}) > 1:
             raise InvalidInput(
                 f"The hospitals' dictionaries of {study.dataset!r} differ.",
                 "Agree on one, or submit to fewer hospitals.",
@@ -300,36 +261,12 @@ class Federation(Shown):
         if rehearsal.fingerprint != study.fingerprint(datasets[0].dictionary):
             raise InvalidInput("The study or the dataset has changed since its rehearsal.", "Rehearse it again.")
         manifest = study.manifest(self.email, datasets[0].dictionary, rehearsal.contract, rehearsal.report)
-        manifest = self._networked(self._secured(manifest, study, datasets), study, datasets)
+        hospitals = {d.hospital: self.peers.require(d.hospital).fingerprint for d in datasets}
+        manifest = networked(secured(manifest, study, hospitals), study, hospitals, self.label)
         manifest = as_first_rehearsed(self.home.path / "studies", manifest)
         submission = Submission.create(self, manifest, study.files(), rehearsal.initial)
         submission.send([d.hospital for d in datasets])
         return submission
-
-    def _secured(self, manifest: Manifest, study: AnyStudy, datasets: list[Dataset]) -> Manifest:
-        """Names the hospitals that add up their results, where the study asks for that."""
-        asked = study.secure_aggregation
-        if asked is False:
-            return manifest
-        hospitals = {d.hospital: self.peers.require(d.hospital).fingerprint for d in datasets}
-        named = arrays_of(manifest.outputs) if isinstance(study, Study) else {}
-        terms = {"hospitals": hospitals, **named, **(asked if isinstance(asked, Mapping) else {})}
-        try:
-            return Manifest.model_validate({**manifest.model_dump(mode="json"), "secure_aggregation": terms})
-        except ValidationError as error:
-            raise unusable(error) from None
-
-    def _networked(self, manifest: Manifest, study: AnyStudy, datasets: list[Dataset]) -> Manifest:
-        """Names the hospitals that train without a centre, and their neighbours, where the study asks for that."""
-        neighbours = None if isinstance(study, PrivateStatistics) else study.gossip
-        if neighbours is None:
-            return manifest
-        hospitals = {d.hospital: self.peers.require(d.hospital).fingerprint for d in datasets}
-        network = neighbours.network(hospitals, self.label).model_dump(mode="json")
-        try:
-            return Manifest.model_validate({**manifest.model_dump(mode="json"), "gossip": network})
-        except ValidationError as error:
-            raise unusable(error) from None
 
     def submission(self, study: str) -> Submission:
         """A study submitted earlier, by name or by the beginning of its digest, to go on with it after a restart."""
