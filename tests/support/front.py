@@ -58,7 +58,7 @@ class Front:
 
     @contextlib.contextmanager
     def reloaded(self) -> Iterator[None]:
-        """Around what reloads nginx: it starts new workers beside the old ones, which go on to answer until they end."""
+        """Around what reloads nginx: new workers begin beside the old ones, which go on to answer until they end."""
         old = self._workers()
         yield
         wait_for(lambda: not old & self._workers(), "the end of nginx's old workers")
