@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,7 @@ AGENT = """
 import sys, time
 from pathlib import Path
 from datasites.release.gate import Gate
+from tests.support.federation import wait_for
 gate = Gate.start(Path(sys.argv[1]), 1 << 20)
 print(gate.pid, flush=True)
 time.sleep(60)
@@ -100,7 +100,4 @@ def test_it_does_not_outlive_its_agent(tmp_path: Path) -> None:
     agent.kill()
     agent.wait()
     agent.stdout.close()
-    until = time.monotonic() + 30
-    while runs(pid) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not runs(pid)
+    wait_for(lambda: not runs(pid), "the gate's end")
