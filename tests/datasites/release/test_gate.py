@@ -16,6 +16,7 @@ from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import encode_result
 from datasites.wire.manifest import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
+from tests.support.federation import wait_for
 
 SIZE = 400_000  # more than a pipe holds
 CONTRACT = OutputContract(
@@ -29,7 +30,6 @@ AGENT = """
 import sys, time
 from pathlib import Path
 from datasites.release.gate import Gate
-from tests.support.federation import wait_for
 gate = Gate.start(Path(sys.argv[1]), 1 << 20)
 print(gate.pid, flush=True)
 time.sleep(60)
