@@ -35,7 +35,7 @@ def test_a_round_that_a_stopping_agent_cut_off_is_run_after_the_restart(ward: Wo
     wait_for(lambda: fits(north, study), "the round to run")
     north.stop()
     assert north.datasite.state.answers(study.digest) == []
-    assert not north.workers(study)
+    wait_for(lambda: not north.workers(study), "the worker to end")
     north.start()
     result = running.result(PATIENCE)
     assert same_bits(result.parameters, expected_state([h.table for h in ward.hospitals], [1]))

@@ -143,12 +143,11 @@ def test_a_revocation_stops_a_running_round(world: World, background) -> None:
 
 def test_an_approval_ends_when_it_expires_even_in_the_middle_of_a_round(world: World, background) -> None:
     north, south = world.hospitals
-    study = world.submit(rounds=2, config={"acts": {"2": {"act": "sleep"}}, "seconds": 600})
-    north.approve(study)
-    south.wait_for_submission(study)
-    south.datasite.approve(study.manifest.job_name, expires_at=now() + timedelta(seconds=6))
-    study.wait(timeout=PATIENCE)
-    result = background(wr.Rounds(study, min_hospitals=1).run, 1).result(PATIENCE)
+    study = world.approved(rounds=2, config={"acts": {"2": {"act": "sleep"}}, "seconds": 600})
+    running = background(wr.Rounds(study, min_hospitals=1).run, 1)
+    wait_for(lambda: "fit 1" in south.study_log(study), "the round to run")
+    south.datasite.approve(study.manifest.job_name, expires_at=now() + timedelta(seconds=1))
+    result = running.result(PATIENCE)
     assert problems(result, "south") == [Reason.EXPIRED.text]
     assert study.participants() == [north.email]
     wait_for(lambda: not (south.folder(study) / "table.parquet").exists(), "the table's view to be removed")

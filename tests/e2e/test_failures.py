@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import researcher as wr
 from datasites.wire import keys, quarantine
 from datasites.wire.reasons import Reason
 from policies.errors import WardroundError
-from tests.support.federation import PATIENCE, WARDROUND, World, expected_state, load_study, same_bits, wait_for
+from tests.support.federation import (
+    PATIENCE,
+    WARDROUND,
+    World,
+    expected_state,
+    load_study,
+    next_state,
+    same_bits,
+    wait_for,
+)
 
 
 def problems(result: wr.Result, hospital: str) -> list[str]:
@@ -114,10 +121,8 @@ def test_a_hospital_that_is_offline_misses_a_round_and_takes_part_again(world: W
     study = world.approved(rounds=3)
     wr.Rounds(study, deadline=PATIENCE).run(rounds=1)
     south.kill()
-    began = time.monotonic()
-    missed = wr.Rounds(study, min_hospitals=1, deadline=3, evaluate=False).run(rounds=1)
-    assert 3 <= time.monotonic() - began < PATIENCE
-    assert problems(missed, "south") == ["No answer within 3 seconds."]
+    missed = wr.Rounds(study, min_hospitals=1, deadline=8, evaluate=False).run(rounds=1)  # in which north must answer
+    assert problems(missed, "south") == ["No answer within 8 seconds."]
     number = study.journal.checkpoint().messages
     assert not world.researcher.store.exists(keys.round_down(study.digest, south.email, number))  # withdrawn
     south.start()
@@ -132,19 +137,16 @@ def test_a_hospital_that_is_offline_misses_a_round_and_takes_part_again(world: W
 @pytest.mark.slow
 def test_a_late_answer_changes_nothing(world: World) -> None:
     north, south = world.hospitals
-    study = world.approved(rounds=2, config={**acting("sleep", [1]), "seconds": 18})
-    # long enough for the other hospital's worker to start on a busy machine
-    result = wr.Rounds(study, min_hospitals=1, deadline=12, evaluate=False).run(rounds=1)
-    assert problems(result, "south") == ["No answer within 12 seconds."]
-    assert same_bits(result.parameters, expected_state([north.table], [1]))
-    wait_for(lambda: south.datasite.state.last_round(study.digest) == 1, "the late answer")
-    result = wr.Rounds(study, evaluate=False).run()
+    study = world.approved(rounds=3, config={**acting("sleep", [2]), "seconds": 14})
     tables = [h.table for h in world.hospitals]
-    module = load_study()
-    state = expected_state([north.table], [1])
-    trained = [module.fit(state, table, {"round": 2}) for table in tables]
-    total = sum(n for _, n, _ in trained)
-    assert result.parameters["w"].tolist() == np.rint(sum(p["w"] * float(n) for p, n, _ in trained) / total).tolist()
+    wr.Rounds(study, evaluate=False).run(rounds=1)  # so that no worker has to be started within the deadline
+    result = wr.Rounds(study, min_hospitals=1, deadline=10, evaluate=False).run(rounds=1)
+    assert problems(result, "south") == ["No answer within 10 seconds."]
+    state = next_state(expected_state(tables, [1]), [north.table], 2)
+    assert same_bits(result.parameters, state)
+    wait_for(lambda: south.datasite.state.last_round(study.digest) == 2, "the late answer")
+    result = wr.Rounds(study, evaluate=False).run()
+    assert same_bits(result.parameters, next_state(state, tables, 3))
 
 
 def test_a_second_notebook_on_the_same_study_is_refused(world: World, background) -> None:

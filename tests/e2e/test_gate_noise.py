@@ -71,8 +71,8 @@ def test_rounds_are_noisy_and_charged_until_nothing_is_left(ward: World) -> None
     assert not any(result.hospitals["problem"])
     assert set(result.hospitals["train_examples"].dropna()) <= {1}  # not the table's 30
     spread = NOISE * CLIP * ROUNDS**0.5
-    assert np.std(result.parameters["w"]) == pytest.approx(spread, rel=5 / (2 * NUMBERS) ** 0.5)
-    assert abs(np.mean(result.parameters["w"])) < 5 * spread / NUMBERS**0.5 + CLIP
+    assert np.std(result.parameters["w"]) == pytest.approx(spread, rel=6 / (2 * NUMBERS) ** 0.5)
+    assert abs(np.mean(result.parameters["w"])) < 6 * spread / NUMBERS**0.5 + CLIP
     assert ledger.spent("stays", study=first.digest) == Plan.gate_noise(ROUNDS, NOISE).events
     assert "adds noise to each round" in result._repr_html_()
 

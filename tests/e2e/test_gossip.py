@@ -31,7 +31,7 @@ def initialize(config):
 
 def fit(parameters, table, config):
     print(f"fit {config['round']}", flush=True)
-    time.sleep(config.get("pause", 0))
+    time.sleep(config["pause"] if config["round"] in config.get("in", [config["round"]]) else 0)
     pull = np.float32(table["days"].mean()) + np.arange(50, dtype=np.float32)
     trained = {"w": parameters["w"] + (pull - parameters["w"]) / 4, "n": parameters["n"] + config["round"]}
     return trained, len(table), {"total": float(table["days"].mean())}
@@ -51,9 +51,10 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
-def submit(ward: World, folder: Path, rounds: int, network: wr.Neighbours, pause: float) -> wr.Submission:
+def submit(ward: World, folder: Path, rounds: int, network: wr.Neighbours, **config: Any) -> wr.Submission:
+    """config: how long `fit` takes ("pause"), and in which rounds ("in"; else in all)."""
     (folder / "study.py").write_text(CODE)
-    return ward.submit(rounds, code=folder, gossip=network, config={"pause": pause})
+    return ward.submit(rounds, code=folder, gossip=network, config=config)
 
 
 def let_neighbours_read(ward: World, folder: Path) -> None:
@@ -85,7 +86,8 @@ def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
 ) -> None:
     chain = [("east", "south"), ("south", "north")]
     network = wr.Neighbours(chain, deadline=600, report_every=1)
-    submission = submit(ward, tmp_path, 3, network, pause=0.5)
+    config = {"pause": 2.0, "in": [2]}  # long enough to be killed in it
+    submission = submit(ward, tmp_path, 3, network, **config)
     north, south, east = ward.hospitals
     north.wait_for_submission(submission)
     with pytest.raises(wr.Refused, match=r"does not let these read it: do@east\.org, do@north\.org"):
@@ -113,7 +115,7 @@ def test_hospitals_agree_without_a_centre_as_with_one_though_one_is_killed(
 
     tables = {hospital.label: hospital.table for hospital in ward.hospitals}
     monkeypatch.setattr("researcher.simulation.simulation.Crew", InlineCrew)
-    study = ward.study(3, code=tmp_path, gossip=network)
+    study = ward.study(3, code=tmp_path, gossip=network, config={**config, "pause": 0})
     with wr.Simulation(study, tables, Dictionary.load(DICTIONARY), processes=1) as simulation:
         reference = wr.Gossiping(simulation).run()
     for name, model in reference.models.items():

@@ -75,11 +75,17 @@ def in_process(asked: Training, table: pd.DataFrame) -> Fit:
 
 
 def audit(
-    asked: Training, seed: int = 0, hospital: Hospital = in_process, rounds: int = ROUNDS, repeats: int = 1
+    asked: Training,
+    seed: int = 0,
+    hospital: Hospital = in_process,
+    rounds: int = ROUNDS,
+    repeats: int = 1,
+    guesses: int = GUESSES,
 ) -> Found:
     """One run of `rounds` rounds, and what the states tell of the coins.
 
     repeats: how often each round is asked again, and its answers averaged, without paying for it.
+    guesses: how many at most; the more, the less it is chance that decides.
     """
     canaries = asked.preparation.width - OTHER_COLUMNS
     coins = np.random.default_rng(seed).random(canaries) < 0.5
@@ -91,7 +97,7 @@ def audit(
         state = {"weight": np.mean(answers, axis=0).astype(np.float32)}
     scores = (state["weight"] - start["weight"])[0, :canaries]
     claimed = epsilon(asked.plan(rounds), DELTA)
-    guesses = min(GUESSES, canaries)
+    guesses = min(guesses, canaries)
     correct = right(scores, coins, guesses)
     return Found(claimed, one_run(canaries, guesses, correct, DELTA), guesses, correct)
 

@@ -52,15 +52,18 @@ def test_new_noise_for_a_round_that_is_asked_again_would_be_caught() -> None:
 
 @pytest.mark.slow
 def test_through_the_workers_process_and_the_gate(tmp_path: Path) -> None:
+    """Of that process's own noise: so many guesses that an honest hospital is six deviations from being accused; of
+    `GUESSES` one in four thousand would be."""
     with behind_gate(tmp_path) as hospital:
-        assert not audit(training(8.0), hospital=hospital).caught
+        assert not audit(training(8.0), hospital=hospital, guesses=4 * GUESSES).caught
 
 
 @pytest.mark.slow
 def test_the_attack_works_through_the_workers_process_and_the_gate(tmp_path: Path) -> None:
-    """With so little noise, every guess is right there too."""
+    """With so little noise, every guess is right there too. At half the rate, one canary in four thousand that is there
+    would be in no lot of all twelve, and be guessed wrong."""
     with behind_gate(tmp_path) as hospital:
-        found = audit(training(0.05), hospital=hospital)
+        found = audit(training(0.05, rate=0.95), hospital=hospital)
     assert found.correct == GUESSES
     assert not found.caught
 

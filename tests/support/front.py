@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from datasites.onboarding.authority import CERTIFICATE, REVOKED, Authority, Role
 from datasites.onboarding.front import BUCKET, write_front
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.passphrase import write_hook
+from tests.support.federation import wait_for
 from tests.support.s3 import KEY, SECRET, _free_port, _wait_for, rclone
 
 PASSPHRASE = b"a long passphrase"
@@ -53,8 +53,24 @@ class Front:
     def reload(self) -> None:
         """As an operator does after a revocation: the new list to the front, and its own script."""
         (self.folder / "store/crl.pem").write_bytes((self.authority.folder / REVOKED).read_bytes())
-        subprocess.run([str(self.folder / "store/reload.sh")], check=True)
-        time.sleep(0.3)  # nginx starts new workers beside the old ones
+        with self.reloaded():
+            subprocess.run([str(self.folder / "store/reload.sh")], check=True)
+
+    @contextlib.contextmanager
+    def reloaded(self) -> Iterator[None]:
+        """Around what reloads nginx: new workers begin beside the old ones, which go on to answer until they end."""
+        old = self._workers()
+        yield
+        wait_for(lambda: not old & self._workers(), "the end of nginx's old workers")
+
+    def _workers(self) -> set[str]:
+        """The processes whose parent is nginx's own."""
+        nginx, found = (self.folder / "store/nginx.pid").read_text().strip(), set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if stat.read_text().rpartition(")")[2].split()[1] == nginx:
+                    found.add(stat.parent.name)
+        return found
 
 
 @contextlib.contextmanager
@@ -92,15 +108,8 @@ def start(store: Path, port: int) -> Iterator[None]:
         )
         try:
             _wait_for(port, process)
-            _wait_for_socket(store / "objects.sock")
+            wait_for((store / "objects.sock").is_socket, "rclone to start")
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
-
-
-def _wait_for_socket(path: Path) -> None:
-    until = time.monotonic() + 20
-    while not path.is_socket():
-        assert time.monotonic() < until, "rclone did not start"
-        time.sleep(0.02)

@@ -16,7 +16,7 @@ from typing import Any
 
 KEY, SECRET = "wardround-key", "wardround-secret-0123456789"
 _BUCKET = "federation"
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

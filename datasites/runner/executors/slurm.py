@@ -165,8 +165,8 @@ class _Srun:
     def receive(self) -> bytes:
         """See `Line.receive`; what Slurm says, or a far end that breaks, goes to the log."""
         if text := _read(self._err):
-            self._printed.write(text)
             self._said = (self._said + text)[-4096:]
+            self._printed.write(text)
         came = _read(self._out)
         if came == b"":
             raise Gone(self._why())
@@ -185,6 +185,7 @@ class _Srun:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            _cancel(self._stage.name)  # it may have asked for the job only after that was cancelled
         self._stage.remove()
 
     def close(self) -> None:
@@ -198,8 +199,8 @@ class _Srun:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_SECONDS_TO_END)  # its last words come before its end
         while text := _read(self._err):
-            self._printed.write(text)
             self._said = (self._said + text)[-4096:]
+            self._printed.write(text)
         return f"Slurm ended the job: {self.last_said() or 'it gave no reason'}."
 
 

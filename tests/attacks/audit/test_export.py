@@ -21,7 +21,7 @@ from datasites.wire.merkle import leaf_hash
 from policies.errors import InvalidInput
 
 pytestmark = pytest.mark.slow
-ENTRIES, SECONDS = 100_000, 30.0  # about one second where nothing else runs
+ENTRIES, SECONDS = 100_000, 30.0  # of this processor; about one is needed
 Tamper = Callable[[list[bytes]], None]
 
 
@@ -53,9 +53,9 @@ def tampered(lines: list[bytes], tmp_path: Path) -> Callable[[Tamper], Report]:
         changed, file = list(lines), tmp_path / "north.jsonl"
         tamper(changed)
         file.write_bytes(b"".join(changed))
-        started = time.monotonic()
+        started = time.process_time()
         report = verify(file)
-        assert time.monotonic() - started < SECONDS
+        assert time.process_time() - started < SECONDS
         assert not report.good
         return report
 

@@ -147,7 +147,8 @@ def test_a_revocation_is_fetched_and_an_older_list_lets_nobody_in_again(front: F
     older = tmp_path / "older.pem"
     older.write_bytes((lists / REVOKED).read_bytes())
     front.authority.revoke("do@again.org")
-    assert fetch(folder, str(lists / REVOKED)).changed
+    with front.reloaded():
+        assert fetch(folder, str(lists / REVOKED)).changed
     wait_for(lambda: refused(held, "own/do@again.org/x"), "the front to heed the list")
     assert not fetch(folder, str(lists / REVOKED)).changed
 

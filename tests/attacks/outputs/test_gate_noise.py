@@ -61,10 +61,10 @@ def test_rows_copied_into_the_model_cannot_be_read(ward: Ward) -> None:
         seen.append(parameters["w"].astype(np.float64))
     assert ward.held() == []
     errors = np.array(seen) - clipped
-    assert 0.6 < errors.std() / (NOISE * CLIP) < 1.5  # 48 numbers
+    assert 0.4 < errors.std() / (NOISE * CLIP) < 1.7  # 48 numbers: less than one run of a million is outside
     # even all rounds together, scaled back as only somebody could who knew how long the row is
     guess = np.mean(seen, axis=0) * np.linalg.norm(rows) / CLIP
-    assert (np.abs(guess - rows) > 1).all()
+    assert np.linalg.norm(guess - rows) > 10  # a single day may be guessed by chance, all four are not
     # and all of it costs what dp-accounting says of so many Gaussians, at half of the noise
     assert charged(ward) == (Gaussian(NOISE / 2, ROUNDS, "hospital"),)
     spent = epsilon(ward.state.ledger.spent("stays"), DELTA)
@@ -137,7 +137,7 @@ def test_a_gate_that_was_taken_over_gets_noise_out(ward: Ward) -> None:
         released = fake.examine("fit", b"", sent, 0, terms).released
     assert released
     assert (released.num_examples, released.metrics, released.parameters["ids"].tolist()) == (1, {}, [0] * 8)
-    assert (np.abs(released.parameters["w"] - rows) > 1e-3).all()
+    assert np.linalg.norm(released.parameters["w"] - rows) > 1
 
 
 def test_less_noise_than_was_paid_for_lets_nothing_out(ward: Ward) -> None:

@@ -48,7 +48,7 @@ class Hospital:
 
     def start(self, sandbox: Sandbox, code: Path | None = None, **limits: float) -> ReadWorker:
         mine = self.folder / "mine"
-        chosen = Limits(**({"seconds_per_round": 20, "file_bytes": 2**22, "scratch_bytes": 2**23} | limits))
+        chosen = Limits(**({"seconds_per_round": 120, "file_bytes": 2**22, "scratch_bytes": 2**23} | limits))
         table, scratch = mine / "table.parquet", mine / "scratch"
         log = mine / f"{sandbox.name}.log"
         return ReadWorker(Worker.start(code or mine / "code", table, scratch, log, chosen, sandbox))
@@ -75,8 +75,8 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     shutil.copy(Path(__file__).with_name("hostile.py"), code / "study.py")
     for name in ("state.db", "peers.json", "other-4711/table.parquet"):
         (folder / name).write_text(SECRET)
-    victim = [sys.executable, "-c", "import time; time.sleep(600)"]
-    with subprocess.Popen(victim, env={"HOSPITAL_PASSWORD": "4711"}) as agent:
+    victim = [sys.executable, "-c", "input()"]  # until it is killed, however long the session lasts
+    with subprocess.Popen(victim, env={"HOSPITAL_PASSWORD": "4711"}, stdin=subprocess.PIPE) as agent:
         made = Hospital(folder, {})
         made.listeners = _listeners(folder, name := uuid.uuid4().hex)
         made.config = {

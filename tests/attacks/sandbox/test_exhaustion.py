@@ -19,6 +19,7 @@ from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.sandbox.base import Inside, Sandbox
 from datasites.runner.sandbox.rlimits import ProcessLimits
 from tests.attacks.sandbox.conftest import Hospital
+from tests.support.federation import PATIENCE, wait_for
 from tests.support.workers import ReadWorker
 
 HEAD = """
@@ -66,7 +67,7 @@ def named(text: str) -> list[int]:
 
 
 def gone(text: str) -> bool:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while named(text) and time.monotonic() < until:
         time.sleep(0.02)
     return not named(text)
@@ -76,15 +77,13 @@ def test_fork_bomb(run, sandbox):
     mark = uuid.uuid4().hex[:12]
     bomb = f"name('{mark}')\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        time.sleep(0.01)"
     with run(bomb, processes=30, seconds_per_round=10) as worker:
-        began = time.monotonic()
         assert failed(worker) in (Code.DIED, Code.TIMEOUT)
-        assert time.monotonic() - began < 15
     assert gone(mark)
 
 
 def test_memory_taken_by_many_processes(run):
-    child = "if os.fork() == 0:\n        x = np.ones(25_000_000)\n        time.sleep(20)"
-    with run(f"for _ in range(6):\n    {child}\ntime.sleep(20)", memory_bytes=2**29) as worker:
+    child = "if os.fork() == 0:\n        x = np.ones(25_000_000)\n        time.sleep(100)"
+    with run(f"for _ in range(6):\n    {child}\ntime.sleep(100)", memory_bytes=2**29) as worker:
         assert failed(worker) is Code.OUT_OF_MEMORY
 
 
@@ -94,7 +93,7 @@ for _ in range({children}):
         while True:
             pass
 if {children}:
-    time.sleep(20)
+    time.sleep(100)
 while True:
     pass
 """
@@ -151,6 +150,7 @@ def test_sleeping_for_long(run):
 
 
 ESCAPE = """
+named, tell = os.pipe()
 if os.fork() == 0:
     try:
         os.setsid()
@@ -159,8 +159,10 @@ if os.fork() == 0:
     if os.fork():
         os._exit(0)
     name('{mark}')
+    os.write(tell, b'x')
     time.sleep(600)
-time.sleep(0.2)
+os.close(tell)
+os.read(named, 1)
 return NOTHING
 """
 
@@ -198,11 +200,10 @@ def test_nothing_outlives_an_agent_that_is_killed(hospital, sandbox, tmp_path):
     (tmp_path / "study.py").write_text(HEAD + "".join(f"    {line}\n" for line in body.splitlines()))
     paths = [tmp_path, hospital.folder / "mine/table.parquet", tmp_path / "scratch", tmp_path / "log"]
     with subprocess.Popen([sys.executable, "-c", AGENT, *map(str, paths), type(sandbox).__name__]) as agent:
-        until = time.monotonic() + 20
-        while len(named(mark)) < 2 and time.monotonic() < until:
-            time.sleep(0.05)
-        assert len(named(mark)) == 2
-        agent.kill()
+        try:
+            wait_for(lambda: len(named(mark)) == 2, "both processes of the study")
+        finally:
+            agent.kill()
     assert gone(mark)
 
 

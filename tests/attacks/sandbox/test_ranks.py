@@ -83,7 +83,7 @@ def ranks(hospital, code: Path) -> Iterator[ReadWorker]:
 def _start(hospital, code: Path, sandbox: Bubblewrap) -> ReadWorker:
     mine = hospital.folder / "mine"
     places = (code, mine / "table.parquet", mine / "scratch", mine / "ranks.log")
-    return ReadWorker(Worker.start(*places, Limits(seconds_per_round=20), sandbox, processes=2))
+    return ReadWorker(Worker.start(*places, Limits(seconds_per_round=120), sandbox, processes=2))
 
 
 def _tries(worker: ReadWorker, hospital, name: str) -> bool:

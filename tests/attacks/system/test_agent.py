@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -46,11 +47,9 @@ def test_looks_at_a_workers_command_line_and_environment(ward: Ward) -> None:
         line.ask()
         seen = b""
         for pid in ward.north.workers(line.study):
-            seen += Path(f"/proc/{pid}/cmdline").read_bytes()
-            try:
-                seen += Path(f"/proc/{pid}/environ").read_bytes()
-            except OSError:  # it cannot even be read
-                continue
+            for file in ("cmdline", "environ"):
+                with contextlib.suppress(OSError):  # it cannot even be read, or that process of the worker has ended
+                    seen += Path(f"/proc/{pid}/{file}").read_bytes()
         assert b"datasites.runner.worker" in seen
         assert PASSWORD.encode() not in seen
         assert not any(str(mark).encode() in seen for mark in ward.north.table["mark"])

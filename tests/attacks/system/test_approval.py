@@ -139,14 +139,14 @@ def test_asks_again_after_a_revocation(ward: Ward) -> None:
         assert line.ask().reason is Reason.REVOKED
         assert line.ask(fit=False, evaluate=True).reason is Reason.REVOKED
         assert ward.runs(study) == 1
-        wait_for(lambda: not (ward.north.folder(study) / "table.parquet").exists(), "the view of the table to go", 20)
+        wait_for(lambda: not (ward.north.folder(study) / "table.parquet").exists(), "the view of the table to go")
 
 
 def test_asks_again_after_the_end(ward: Ward) -> None:
     study = waiting(ward)
     ward.north.approve(study, expires_at=now() + timedelta(seconds=3))
     line = ward.line(study)
-    wait_for(lambda: now() >= ward.north.datasite.state.decision(study.digest).decision.expires_at, "the end", 20)
+    wait_for(lambda: now() >= ward.north.datasite.state.decision(study.digest).decision.expires_at, "the end")
     with ward.attack(Kind.REFUSED, study=study.digest, reason="expired"):
         assert line.ask().reason is Reason.EXPIRED
         assert ward.runs(study) == 0

@@ -70,7 +70,7 @@ def test_neither_the_agents_log_nor_its_metrics_tell_of_a_row(ward: Ward) -> Non
     assert ward.mark_in(ward.north.study_log(line.study).encode())  # or the search would look for the wrong thing
     assert ward.mark_in(logged) is None
     assert any("%s round %d" in json.loads(entry)["event"] for entry in logged.splitlines())
-    wait_for(lambda: failed(ward) >= 3, "the next look at the numbers", 20)
+    wait_for(lambda: failed(ward) >= 3, "the next look at the numbers")
     page = metrics(ward)
     assert ward.mark_in(page) is None
     for text in ("hostile", "mallory", "evil.org", line.study.digest[:8]):
@@ -82,7 +82,7 @@ def metrics(ward: Ward) -> bytes:
     """What the agent of north tells now."""
     entries = [json.loads(entry) for entry in ward.north.log.read_text().splitlines()]
     last = next(entry for entry in reversed(entries) if entry["event"].startswith("metrics are served at"))
-    with urlopen(last["message"].split()[-1], timeout=20) as answer:  # noqa: S310
+    with urlopen(last["message"].split()[-1], timeout=60) as answer:  # noqa: S310
         content: bytes = answer.read()
     return content
 

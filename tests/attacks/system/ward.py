@@ -125,9 +125,9 @@ class Ward:
         yield self.hostile
         self._honest_round()
         if aside:
-            wait_for(lambda: any(aside in why for name, why in self._notes().items() if name not in notes), aside, 20)
+            wait_for(lambda: any(aside in why for name, why in self._notes().items() if name not in notes), aside)
         if tells is not None:
-            wait_for(lambda: self._told(size, tells, fields), f"{tells} {fields} in the audit log", 20)
+            wait_for(lambda: self._told(size, tells, fields), f"{tells} {fields} in the audit log")
         after = self._used()
         after[self.honest.study.digest] = before[self.honest.study.digest]
         digest = fields.get("study", self.hostile.study.digest)

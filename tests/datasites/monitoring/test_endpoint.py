@@ -22,7 +22,7 @@ def page(registry: CollectorRegistry) -> Iterator[str]:
 
 
 def ask(page: str, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(page).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(page).netloc, timeout=60)
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     return answer.status, answer.read()

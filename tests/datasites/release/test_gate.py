@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.replies import encode_result
 from datasites.wire.outputs import ArraySpec, OutputContract
 from datasites.wire.reasons import Reason
+from tests.support.federation import wait_for
 
 SIZE = 400_000  # more than a pipe holds
 CONTRACT = OutputContract(
@@ -100,7 +100,4 @@ def test_it_does_not_outlive_its_agent(tmp_path: Path) -> None:
     agent.kill()
     agent.wait()
     agent.stdout.close()
-    until = time.monotonic() + 30
-    while runs(pid) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not runs(pid)
+    wait_for(lambda: not runs(pid), "the gate's end")

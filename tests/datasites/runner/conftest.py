@@ -42,7 +42,7 @@ def start(tmp_path: Path, table: Path, sandbox: Sandbox) -> Iterator[StartStudy]
         code.mkdir(exist_ok=True)
         (code / "study.py").write_text("import numpy as np\n" + textwrap.dedent(text))
         (code / "sibling.py").write_text("ANSWER = 42.0\n")
-        chosen = Limits(**({"seconds_per_round": 30} | limits))
+        chosen = Limits(**({"seconds_per_round": 120} | limits))
         worker = Worker.start(code, table, tmp_path / "scratch", tmp_path / "log", chosen, sandbox)
         workers.append(ReadWorker(worker))
         return workers[-1]

@@ -21,6 +21,7 @@ from datasites.runner.process import Worker
 from datasites.runner.sandbox.rlimits import ProcessLimits
 from datasites.wire.reasons import Reason
 from policies.errors import InvalidInput
+from tests.support.federation import PATIENCE
 
 HONEST = """
     import sibling
@@ -47,7 +48,7 @@ def exists(pid: int) -> bool:
 
 
 def ends_soon(pid: int) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE
     while exists(pid) and time.monotonic() < until:
         time.sleep(0.02)
     return not exists(pid)
@@ -158,9 +159,7 @@ def test_a_module_without_functions_is_a_bad_output(start):
 
 def test_endless_loop_times_out(start):
     worker = start(fit_code("while True: pass"), seconds_per_round=0.4)
-    began = time.monotonic()
     assert failure(worker).code is Code.TIMEOUT
-    assert time.monotonic() - began < 2
     assert not worker.alive
     assert not exists(worker.pid)
     assert failure(worker).code is Code.DIED
@@ -177,8 +176,7 @@ def test_revocation_stops_a_running_call(start):
     began = time.monotonic()
     with pytest.raises(WorkerFailed) as caught:
         worker.call("fit", NOTHING, {}, should_stop=lambda: time.monotonic() - began > 0.3)
-    assert caught.value.code is Code.STOPPED
-    assert time.monotonic() - began < 2
+    assert caught.value.code is Code.STOPPED  # and not of the time that a call may take
     assert not exists(worker.pid)
 
 
@@ -233,9 +231,7 @@ def test_unusable_results_are_bad_output(start, result):
 
 def test_an_escaping_process_does_not_hide_the_death(start):
     worker = start(fit_code("import os\nif os.fork() == 0:\n    import time; time.sleep(60)\nos._exit(3)"))
-    began = time.monotonic()
-    assert failure(worker).code is Code.DIED
-    assert time.monotonic() - began < 3
+    assert failure(worker).code is Code.DIED  # and not of the time that a call may take
 
 
 FORGE = """
@@ -396,7 +392,7 @@ def test_a_worker_does_not_outlive_its_agent(tmp_path, table, doing, sent):
             time.sleep(0.2)
             assert exists(worker)
             os.kill(agent.pid, sent)
-            agent.wait(10)
+            agent.wait(PATIENCE)
             assert ends_soon(worker)
         finally:
             agent.kill()  # else a failure here waits for it, with a core of the machine at work

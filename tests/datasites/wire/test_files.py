@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from datasites.wire.files import private_folder, write_atomically
+from tests.support.federation import wait_for
 
 
 def test_the_content_is_replaced_for_its_owner_alone(tmp_path: Path) -> None:
@@ -50,9 +51,7 @@ for n in itertools.cycle(b"ab"):
     write_atomically(pathlib.Path({str(path)!r}), bytes([n]) * {size})
 """
     writer = subprocess.Popen([sys.executable, "-c", loop])
-    until = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_for(path.exists, "the first content")
     time.sleep(0.05)
     writer.send_signal(signal.SIGKILL)
     writer.wait()

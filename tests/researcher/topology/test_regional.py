@@ -138,7 +138,7 @@ def test_an_aggregator_that_was_killed_gives_the_answer_it_would_have_given(
         if line == "_post":  # an answer that was written down is the region's, whoever is away by now
             region.hospitals[1].silent = True
             tree.store.delete(keys.round_up(region.manifest.digest, 1, region.hospitals[1].email))
-        tree.aggregator(region, deadline=0.5).serve(stop)
+        tree.aggregator(region, deadline=60).serve(stop)
 
     with at_work(serving(region), serve, *tree.serve(tree.regions[1])):
         result = wr.Rounds(tree.nation, evaluate=False).run(rounds=1)

@@ -187,6 +187,7 @@ class Server:
         for process in self._cluster.processes:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         self._server.should_exit = True
         self._thread.join()
 

@@ -37,3 +37,7 @@ class StandIn:
 
     def fill(self) -> None:
         (self.state / "full").touch()
+
+    def delay(self) -> None:
+        """Until the first `scancel`, which then finds no job to end."""
+        (self.state / "late").touch()

@@ -7,4 +7,6 @@ from pathlib import Path
 
 quiet, name = sys.argv[1:]
 assert quiet == "--quiet"
-(Path(os.environ["SLURM_CONF"]) / "jobs" / name.removeprefix("--name=")).unlink(missing_ok=True)
+state = Path(os.environ["SLURM_CONF"])
+(state / "jobs" / name.removeprefix("--name=")).unlink(missing_ok=True)
+(state / "late").unlink(missing_ok=True)

@@ -5,7 +5,7 @@ It knows the options that the manual of srun documents and Wardround uses, and r
 manual, and slurmstepd's source, say of standard output: whole lines are handed on, at most 1024 bytes at a time, and of
 an unfinished line nothing. `--export=NONE` and `--time` are enforced; memory is not, which cgroups would do.
 Its state is the folder SLURM_CONF names: `jobs/NAME` for each job, `full` while all nodes are taken, `refuse` with what
-to say of any job.
+to say of any job, `late` while jobs are asked for and not there yet.
 """
 
 import argparse
@@ -44,6 +44,8 @@ def main() -> int:
         return fail("not what Wardround's jobs are")
     if not os.path.isabs(asked.command[0]):
         return fail("with --export=NONE the command needs its whole path")
+    while (state / "late").exists():
+        time.sleep(0.05)
     job = state / "jobs" / asked.job_name
     job.write_text(str(os.getpid()))
     (state / "asked").write_text("\n".join(sys.argv[1:]))

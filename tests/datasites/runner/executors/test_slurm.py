@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from datasites.runner.errors import Code, NotStarted, WorkerFailed
-from datasites.runner.executors import staging
+from datasites.runner.executors import relay, staging
+from datasites.runner.executors import slurm as slurm_module
 from datasites.runner.executors.base import Launch, Stop
 from datasites.runner.executors.options import SlurmOptions
 from datasites.runner.executors.slurm import Slurm
@@ -126,7 +127,7 @@ def test_a_job_that_ends_or_soon_will_is_not_called(begin, cluster, launch):
     worker = begin()
     assert worker.ready
     began, limit = time.monotonic(), 60 * SlurmOptions(shared=cluster.shared).minutes_for(launch.limits)
-    assert worker._running.lasts(limit - 60)
+    assert worker._running.lasts(limit - 3600)
     assert not worker._running.lasts(limit + time.monotonic() - began + 1)
     (cluster.state / "jobs" / cluster.jobs[0]).unlink()
     wait_for(lambda: not worker.ready, "the end of the job")
@@ -135,15 +136,40 @@ def test_a_job_that_ends_or_soon_will_is_not_called(begin, cluster, launch):
     assert caught.value.code is Code.DIED
 
 
-def test_a_full_cluster_is_waited_for_and_then_told(begin, cluster, slurm, launch):
+class Clock:
+    """That of this machine, set ahead."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+def test_a_full_cluster_is_waited_for_and_then_told(begin, cluster, launch, monkeypatch):
     cluster.fill()
     with pytest.raises(WorkerFailed) as caught:
         begin(should_stop=lambda: bool(cluster.jobs))
     assert caught.value.code is Code.STOPPED
     assert nothing_left(cluster)
-    hurried = replace(slurm, options=slurm.options.model_copy(update={"queue_seconds": 0.5}))
-    with pytest.raises(NotStarted, match="did not start the job within 2 seconds: job 7 queued and waiting for res"):
-        begin(executor=hurried, start_seconds=1)
+    clock = Clock()
+    monkeypatch.setattr(relay, "time", clock)
+
+    def long_after_slurm_has_said_it() -> bool:
+        clock.ahead = 1000.0 if "waiting for resources" in launch.log.read_text() else 0.0
+        return False
+
+    with pytest.raises(NotStarted, match="did not start the job within 180 seconds: job 7 queued and waiting for res"):
+        begin(should_stop=long_after_slurm_has_said_it)
+    assert nothing_left(cluster)
+
+
+def test_a_job_that_comes_to_the_cluster_after_it_was_cancelled_does_not_stay(begin, cluster, monkeypatch):
+    monkeypatch.setattr(slurm_module, "_SECONDS_TO_END", 2.0)
+    cluster.fill()
+    cluster.delay()
+    with pytest.raises(WorkerFailed) as caught:
+        begin(should_stop=lambda: True)
+    assert caught.value.code is Code.STOPPED
     assert nothing_left(cluster)
 
 

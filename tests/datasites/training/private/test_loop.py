@@ -87,8 +87,9 @@ def test_the_noise_of_a_step_is_what_is_claimed_in_an_empty_table_too() -> None:
     before = {"weight": np.zeros((1, many), np.float32), "bias": np.zeros(1, np.float32)}
     moves = [train(before, nobody, asked, SecureRandom.fresh())["weight"] for _ in range(3)]
     claimed = 3.0 * 1.5 / 10
-    assert np.std(moves) == pytest.approx(claimed, rel=4 / math.sqrt(2 * 3 * many))
-    assert np.mean(moves) == pytest.approx(0, abs=4 * claimed / math.sqrt(3 * many))
+    # six sigmas, as the noise is new at each run
+    assert np.std(moves) == pytest.approx(claimed, rel=6 / math.sqrt(2 * 3 * many))
+    assert np.mean(moves) == pytest.approx(0, abs=6 * claimed / math.sqrt(3 * many))
 
 
 def test_two_runs_never_share_noise() -> None:

@@ -19,7 +19,7 @@ SHARING = Sharing(3, 2, 3)  # each adds half of the variance
 
 
 def test_it_is_the_discrete_gaussian() -> None:
-    """Chi-squared, with probabilities of Canonne, Kamath and Steinke 2020, at a hundred thousandth."""
+    """Chi-squared, with probabilities of Canonne, Kamath and Steinke 2020, at a ten-millionth."""
     deviation, count = 1.3, 4000
     drawn = discrete_gaussians(count, deviation)
     values = np.arange(-20, 21)
@@ -29,7 +29,7 @@ def test_it_is_the_discrete_gaussian() -> None:
     seen = np.array([(drawn == value).sum() for value in values[middle]])
     rest = count - seen.sum(), count - expected[middle].sum()
     statistic = ((seen - expected[middle]) ** 2 / expected[middle]).sum() + (rest[0] - rest[1]) ** 2 / rest[1]
-    assert statistic < 36.0  # of seven degrees of freedom
+    assert statistic < 46.0  # of seven degrees of freedom
 
 
 def test_sums_of_shares_are_unbiased_and_have_the_noise_that_is_claimed() -> None:
@@ -41,8 +41,8 @@ def test_sums_of_shares_are_unbiased_and_have_the_noise_that_is_claimed() -> Non
         for _ in range(150)
     ]
     errors = (np.array(both) - 2 * summed(patients, random)).ravel()
-    assert abs(errors.mean()) < 5 * statistics.deviation / errors.size**0.5
-    assert errors.std() == pytest.approx(statistics.deviation, rel=5 / (2 * errors.size) ** 0.5)
+    assert abs(errors.mean()) < 6 * statistics.deviation / errors.size**0.5
+    assert errors.std() == pytest.approx(statistics.deviation, rel=6 / (2 * errors.size) ** 0.5)
     steps = np.array(both) / statistics.grid
     assert np.array_equal(steps, np.rint(steps))  # so that the ring loses nothing
 
