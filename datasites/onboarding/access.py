@@ -70,8 +70,8 @@ def read(role: Role) -> tuple[str, ...]:
 
 
 def listed(role: Role) -> tuple[tuple[str, int | None], ...]:
-    """(folder, deeper): folders beneath which all may be read, so that they may be listed, and so many levels of folders in
-    them; None: any number."""
+    """(folder, deeper): folders beneath which all may be read, so that they may be listed, and how many levels of
+    folders in them; None: any number."""
     found: dict[str, int | None] = {}
     for pattern in (*written(role), *read(role)):
         parts = pattern.split("/")

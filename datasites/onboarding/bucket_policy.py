@@ -9,11 +9,11 @@
 In a pattern `*` also stands for slashes. So names with more components than ours have are refused to everybody: else
 `p2p/A/inbox/B/inbox/ME/x` would be in ME's box by its end, and in B's by its beginning.
 
-What no policy here holds: which researcher a study is of is in no name, so a researcher who knows the digest of another's
-study (no list that it gets tells one) can overwrite, delete and read the messages that wait there. In SeaweedFS, where a
-name's end does not count, that is so for all participants in `rounds/`, whose lists tell digests, and for all hospitals
-in `gossip/`. All of these are signed and encrypted: what is spoiled is refused, and nothing is learned from it. Put the
-consortium's own front (`front`) before such stores.
+What no policy here holds: which researcher a study is of is in no name, so a researcher who knows the digest of
+another's study (no list that it gets tells one) can overwrite, delete and read the messages that wait there. In
+SeaweedFS, where a name's end does not count, that is so for all participants in `rounds/`, whose lists tell digests,
+and for all hospitals in `gossip/`. All of these are signed and encrypted: what is spoiled is refused, and nothing is
+learned from it. Put the consortium's own front (`front`) before such stores.
 """
 
 from __future__ import annotations

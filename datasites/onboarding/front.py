@@ -2,8 +2,8 @@
 
 nginx lets in who shows a certificate of the consortium that is not revoked, and holds each to what the rules (`access`)
 say of the address and role that stand in the certificate: what it may read, list, write and delete. Unknown means
-refused: a certificate, spelling, method or query that our own clients do not send. As rules name no participant, nothing
-has to be told to the front when one joins.
+refused: a certificate, spelling, method or query that our own clients do not send. As rules name no participant,
+nothing has to be told to the front when one joins.
 
 What it cannot hold: which researcher a study is of is in no name, so a researcher who knows the digest of another's
 study (no list that it gets tells one) can take or replace the messages that wait there. Those are sealed and signed:
@@ -214,8 +214,8 @@ def _lists() -> Iterator[str]:
 
 
 def _pattern(rule: str, slash: str) -> str:
-    """The regular expression of a rule's names, once their spelling was looked at. The participant's address was matched
-    before, as the first group."""
+    """The regular expression of a rule's names, once their spelling was looked at. The participant's address was
+    matched before, as the first group."""
     part = _part(slash)
     spelt = {access.WHO: r"\1", access.ANY: part, access.REST: f"{part}(?:{slash}{part})*"}
     return slash.join(spelt.get(one) or re.escape(one) for one in rule.split("/"))
