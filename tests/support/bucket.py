@@ -11,6 +11,7 @@ from datasites.onboarding import bucket_policy
 Allowed = Callable[[str, str, str], bool]  # who, what (see _ACTIONS), name or prefix
 _ACTIONS = {
     "get": "s3:GetObject",
+    "exists": "s3:GetObject",
     "put": "s3:PutObject",
     "delete": "s3:DeleteObject",
     "list": "s3:ListBucket",

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from datasites.onboarding.front import BUCKET
+from datasites.uninstall import own_objects
 from datasites.wire import keys
 from datasites.wire.parts import folder
 from datasites.wire.store import Store
@@ -118,7 +119,7 @@ def expected() -> dict[tuple[str, str, str], bool]:
     for who in ALL:
         for name, (writers, readers) in OBJECTS.items():
             told |= {(who, what, name): who in writers for what in ("put", "delete")}
-            told[who, "get", name] = who in writers | readers
+            told |= {(who, what, name): who in writers | readers for what in ("get", "exists")}
         told |= {(who, "list", f"{name}/"): who in may for name, may in LISTS.items()}
         told |= {(who, "folders", f"{name}/"): who in may for name, may in FOLDERS.items()}
     return told
@@ -144,6 +145,8 @@ def _tried(held: Store, what: str, name: str) -> bool:
         match what:
             case "get":
                 assert held.get(name) == b"theirs"
+            case "exists":
+                assert held.exists(name)
             case "put":
                 held.put(name, b"mine")
             case "delete":
@@ -182,6 +185,24 @@ def test_whoever_joins_later_needs_no_new_rule(front: Front) -> None:
     for act in (held.names, held.folders, held.get):
         with pytest.raises(NotAllowed):
             act(f"own/{NORTH}/events")
+
+
+def test_a_hospital_that_leaves_or_comes_back_from_a_backup_finds_its_own(front: Front) -> None:
+    """What `uninstall` and `restore` look for: nothing that is listed for it is another's."""
+    study, own = "b" * 64, store(front, NORTH)
+    mine = [
+        f"own/{NORTH}/x",
+        f"p2p/{NORTH}/inbox/{ADA}/m",
+        keys.round_up(study, 3, NORTH),
+        keys.round_down(study, NORTH, 4),
+    ]
+    mine += [keys.gossip_model(study, NORTH, SOUTH, 1), f"{folder(keys.round_up(study, 3, NORTH))}/{PIECE}"]
+    for name in (*mine, f"own/{SOUTH}/x", keys.round_up(study, 3, SOUTH), keys.round_down(study, SOUTH, 4)):
+        put(front, name, b"x")
+    assert own.folders(keys.all_rounds_up(study)) == ["000003"]
+    found = own_objects(own, NORTH, [study])
+    assert set(mine) <= set(found)
+    assert not [name for name in found if f"/{NORTH}" not in name]
 
 
 def test_a_message_of_many_parts_goes_through_and_is_nobody_elses(front: Front) -> None:
