@@ -32,8 +32,8 @@ _KEY = (
     f"(?:list-type=2|delimiter=(?:%2F)?|encoding-type=url|max-keys=[0-9]+|(?:start-after|continuation-token)={_VALUE})"
 )
 _MOST_BYTES = "8m"  # what is larger than 2 MiB comes in parts
-_CONF = r"""# Made by `wardround federation init`, or `federation front`. It asks for client certificates, checks them against
-# crl.pem, and holds each participant to its own boxes. After a change to this file, crl.pem or store.pem: ./reload.sh
+_CONF = r"""# Made by `wardround federation init`, or `federation front`. It asks for client certificates, checks them
+# against crl.pem, and holds each to its own boxes. After a change here, of crl.pem or of store.pem: ./reload.sh
 daemon off;
 worker_processes auto;
 worker_shutdown_timeout 60s;  # a revoked participant's open connection ends then at the latest
