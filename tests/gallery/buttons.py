@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 from tests.gallery.shown import Shown
 from tests.support.busy import busy
@@ -44,12 +44,9 @@ def buttons(folder: Path) -> list[Shown]:
             page = browser.new_page(viewport={"width": 1000, "height": 900}, device_scale_factor=2)
             page.set_default_timeout(_PATIENCE * 1000)
             page.goto(address)
-            page.locator(
-                '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
-            ).wait_for()  # what is typed before is lost
-            page.locator(".jp-Cell .cm-content").first.click()
-            page.keyboard.press("Shift+Enter")
-            output = page.locator(".jp-Cell-outputArea .jp-OutputArea-output").last
+            cell = page.locator(".jp-Cell").first
+            _run(page, cell)
+            output = cell.locator(".jp-OutputArea-output")
             output.get_by_role("button", name="Approve").wait_for()
             rows = [_picture(page, folder, "buttons")]
             output.get_by_role("button", name="Approve").click()
@@ -57,6 +54,15 @@ def buttons(folder: Path) -> list[Shown]:
             rows.append(_picture(page, folder, "buttons-ask"))
             browser.close()
         return rows
+
+
+def _run(page: Page, cell: Locator) -> None:
+    """Asks again until it runs: JupyterLab drops what is asked before it has reached the kernel."""
+    until = time.monotonic() + _PATIENCE
+    while "[ ]" in cell.locator(".jp-InputPrompt").first.inner_text() and time.monotonic() < until:
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_timeout(2000)
 
 
 def _picture(page: Page, folder: Path, name: str) -> Shown:
