@@ -45,9 +45,8 @@ def buttons(folder: Path) -> list[Shown]:
             page.set_default_timeout(_PATIENCE * 1000)
             page.goto(address)
             cell = page.locator(".jp-Cell").first
-            _run(page, cell)
             output = cell.locator(".jp-OutputArea-output")
-            output.get_by_role("button", name="Approve").wait_for()
+            _run(page, cell, output.get_by_role("button", name="Approve"))
             rows = [_picture(page, folder, "buttons")]
             output.get_by_role("button", name="Approve").click()
             output.get_by_role("button", name="Back").wait_for()
@@ -56,13 +55,15 @@ def buttons(folder: Path) -> list[Shown]:
         return rows
 
 
-def _run(page: Page, cell: Locator) -> None:
-    """Asks again until it runs: JupyterLab drops what is asked before it has reached the kernel."""
+def _run(page: Page, cell: Locator, shown: Locator) -> None:
+    """Asks again until it is shown: JupyterLab drops what is asked before it has reached the kernel."""
     until = time.monotonic() + _PATIENCE
-    while "[ ]" in cell.locator(".jp-InputPrompt").first.inner_text() and time.monotonic() < until:
-        cell.locator(".cm-content").click()
-        page.keyboard.press("Shift+Enter")
+    while not shown.is_visible() and time.monotonic() < until:
+        if "[ ]" in cell.locator(".jp-InputPrompt").first.inner_text():
+            cell.locator(".cm-content").click()
+            page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(2000)
+    shown.wait_for()
 
 
 def _picture(page: Page, folder: Path, name: str) -> Shown:
