@@ -6,14 +6,18 @@ gone on with. What is others' to remove, and what no program can, is told.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.catalog.registry import Registry
 from datasites.home import DatasiteHome
 from datasites.settings import FILE, DatasiteSettings
+from datasites.state import State
 from datasites.wire import keys, passphrase
+from datasites.wire.parts import folder
 from datasites.wire.store import Store
 from policies.errors import InvalidInput, NotAllowed, Unavailable, WardroundError
 
@@ -37,14 +41,20 @@ CANNOT = (
 )
 
 
-def own_objects(store: Store, email: str) -> list[str]:
-    """Names in the store that are this datasite's to delete. Raises Unavailable."""
-    me = keys.encode(email)
-    prefixes = [keys.own(email), keys.collections(email), f"p2p/{me}", keys.participant(email)]
+def own_objects(store: Store, email: str, studies: Iterable[str]) -> list[str]:
+    """Names in the store that are this datasite's to delete; of rounds, those of these studies (digests), as no
+    participant may list other studies' boxes. Raises Unavailable."""
+    prefixes = [keys.own(email), keys.collections(email), keys.participant(email)]
+    prefixes += [f"p2p/{keys.encode(email)}/{box}" for box in ("inbox", "outbox")]
+    answers = []
+    for study in sorted(set(studies)):
+        prefixes += [keys.rounds_down(study, email), keys.all_gossip(study, email)]
+        for number in store.folders(keys.all_rounds_up(study)):
+            answer = f"{keys.all_rounds_up(study)}/{number}/{keys.encode(email)}"
+            answers += [answer] if store.exists(answer) else []
     found = [name for prefix in prefixes for name in store.names(prefix)]
-    found += [name for name in store.names("rounds") if name.split("/")[2:3] == ["up"] and name.endswith(f"/{me}")]
-    found += [name for name in store.names("rounds") if name.split("/")[2:4] == ["down", me]]
-    return found
+    parts = [name for prefix in (*prefixes, *answers) for name in store.names(folder(prefix))]
+    return [*found, *answers, *parts]
 
 
 def remove(home: Path) -> Removed:
@@ -54,17 +64,28 @@ def remove(home: Path) -> Removed:
     settings = DatasiteSettings.load(place.path)
     with place.alone():
         elsewhere = _elsewhere(place, settings)
-        objects, left = _empty_store(settings)
+        objects, left = _empty_store(settings, _studies(place))
         files = _empty_home(place.path)
     place.path.rmdir()
     return Removed(files, objects, left, elsewhere)
 
 
-def _empty_store(settings: DatasiteSettings) -> tuple[int, tuple[str, ...] | None]:
+def _studies(place: DatasiteHome) -> set[str]:
+    """Digests of all that were ever decided on or run here."""
+    found = {
+        one.name for parent in (place.path / "studies", place.approved) if parent.is_dir() for one in parent.iterdir()
+    }
+    if place.state.exists():
+        with contextlib.suppress(WardroundError), contextlib.closing(State(place.state)) as state:
+            found |= {signed.decision.study for signed in state.current_decisions()}
+    return found
+
+
+def _empty_store(settings: DatasiteSettings, studies: Iterable[str]) -> tuple[int, tuple[str, ...] | None]:
     gone, left = 0, []
     try:
         store = Store(settings.store, settings.store_options)
-        for name in own_objects(store, settings.email):
+        for name in own_objects(store, settings.email, studies):
             try:
                 store.delete(name)
                 gone += 1

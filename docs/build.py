@@ -1,6 +1,6 @@
 """`make docs`: the documentation as a static site in site/, with every warning an error.
 
-python -m docs.build
+python -m docs.build [FOLDER]
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _LINKS = r"<link\b(?=[^>]*rel=[\"'](?:stylesheet|icon|preload|preconnect))[^>]*h
 _NETWORK = re.compile(rf"{_TAGS}|{_LINKS}|url\([\"']?(?:https?:)?//")
 
 
-def main() -> int:
+def main(site: Path = SITE) -> int:
     """The exit status: 0 where nothing is to be complained of."""
     begun, warnings = time.monotonic(), StringIO()
     nocolor()
     written = write()
-    doctrees = SITE.parent / "build" / "doctrees"
-    app = Sphinx(SOURCE, SOURCE, SITE, doctrees, "html", status=None, warning=warnings, freshenv=True)
+    doctrees = site.parent / "build" / "doctrees"
+    app = Sphinx(SOURCE, SOURCE, site, doctrees, "html", status=None, warning=warnings, freshenv=True)
     app.build()
     found = [line for line in warnings.getvalue().splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
-    fetched = [page.name for page in sorted(SITE.rglob("*.html")) if _NETWORK.search(page.read_text())]
-    fetched += [sheet.name for sheet in sorted(SITE.rglob("*.css")) if _NETWORK.search(sheet.read_text())]
+    fetched = [page.name for page in sorted(site.rglob("*.html")) if _NETWORK.search(page.read_text())]
+    fetched += [sheet.name for sheet in sorted(site.rglob("*.css")) if _NETWORK.search(sheet.read_text())]
     for line in found:
         print(line)
     for page in fetched:
@@ -48,10 +48,10 @@ def main() -> int:
     }
     for what, value in result.items():
         print(f"{what.replace('_', ' '):<18}{value:>8}")
-    print(f"Open {SITE / 'index.html'}")
+    print(f"Open {site / 'index.html'}")
     print(f"RESULT {json.dumps(result)}")
     return 1 if found or fetched else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:2])))

@@ -1,4 +1,4 @@
-"""Whether the store lets in who has a certificate and nobody else, and each participant write to its own names alone.
+"""Whether the store lets in who has a certificate and nobody else, and each participant into its own boxes alone.
 
 Tried from inside a hospital's container, with its own certificate, with one that is revoked then, and with none.
 """
@@ -16,18 +16,19 @@ from compose.provision import HOSPITALS, LOCAL, RESEARCHER_EMAIL, email
 from datasites.onboarding.authority import Authority, plain
 
 _FORMER = "former-employee@childrens-clinic.example.org"
-_FROM, _OTHER = HOSPITALS[0], HOSPITALS[1]
+_FROM, _OTHER, _THIRD = HOSPITALS
 _TO_OTHERS = (
-    *(f"{kind}/{email(_OTHER)}/probe" for kind in ("participants", "own", "coll", "parts/coll")),
+    *(f"{kind}/{email(_OTHER)}/probe" for kind in ("own", "coll", "parts/coll")),
     f"p2p/{email(_OTHER)}/inbox/{RESEARCHER_EMAIL}/probe",
     f"p2p/{email(_OTHER)}/outbox/{RESEARCHER_EMAIL}/probe",
     f"rounds/probe/up/000001/{email(_OTHER)}",
     f"rounds/probe/down/{email(_OTHER)}/000001",
-    f"gossip/probe/{email(_OTHER)}/{email(_FROM)}/000001",
+    f"gossip/probe/{email(_OTHER)}/{email(_THIRD)}/000001",
 )
-_WRITE = """
+_USE = """
 import json, os, sys
 from pathlib import Path
+from obstore.exceptions import NotFoundError
 from datasites.settings import DatasiteSettings
 from datasites.wire import certified
 from datasites.wire.store_options import resolved
@@ -39,9 +40,17 @@ def allowed(act, *arguments):
         act(client, *arguments)
     except NotAllowed:
         return False
+    except NotFoundError:
+        pass
     return True
 print(json.dumps({
-    name: [allowed(certified.put, name, b"probe"), allowed(certified.delete, name)] for name in sys.argv[1:]
+    name: [
+        allowed(certified.put, name, b"probe"),
+        allowed(certified.head, name),
+        allowed(lambda *asked: list(certified.list(*asked)), name.rpartition("/")[0] + "/"),
+        allowed(certified.delete, name),
+    ]
+    for name in sys.argv[1:]
 }))
 """
 # Whoever the front lets in goes on to rclone, which asks for a signature and says so.
@@ -62,12 +71,14 @@ print("refused" if "CertificateRefused" in asked.getresponse().read().decode() e
 
 def findings() -> Iterator[tuple[str, str, bool]]:
     """(what was tried, what came of it, whether it is as it should be), one after the other."""
-    own = f"participants/{email(_FROM)}/probe"
-    tried = json.loads(inside(_FROM, "python3", "-I", "-c", _WRITE, own, *_TO_OTHERS))
-    yield f"{_FROM} writes and deletes its own names", json.dumps(tried[own]), tried.pop(own) == [True, True]
+    own, public = (f"participants/{email(who)}/probe" for who in (_FROM, _OTHER))
+    tried = json.loads(inside(_FROM, "python3", "-I", "-c", _USE, own, public, *_TO_OTHERS))
+    yield f"{_FROM} writes, reads, lists and deletes its own", json.dumps(tried[own]), all(tried.pop(own))
+    shown = tried.pop(public)
+    yield f"{_FROM} reads and lists what is public of another", json.dumps(shown), shown == [False, True, True, False]
     let = [name for name, done in tried.items() if any(done)]
     good = not let and len(tried) == len(_TO_OTHERS)
-    yield f"{_FROM} writes or deletes another's names", ", ".join(let) or f"none of {len(tried)}", good
+    yield f"{_FROM} writes, reads, lists or deletes another's", ", ".join(let) or f"none of {len(tried)}", good
     without = _asked("")
     yield "the store without a certificate", without, without == "refused"
     authority = Authority.open(LOCAL / "consortium/ca", (LOCAL / "authority.passphrase").read_bytes())
@@ -81,8 +92,8 @@ def findings() -> Iterator[tuple[str, str, bool]]:
         f"{before}, {after}",
         (before, after) == ("let in", "refused"),
     )
-    with_own = json.loads(inside(_FROM, "python3", "-I", "-c", _WRITE, own))[own]
-    yield f"{_FROM} after another's was revoked", json.dumps(with_own), with_own == [True, True]
+    with_own = json.loads(inside(_FROM, "python3", "-I", "-c", _USE, own))[own]
+    yield f"{_FROM} after another's was revoked", json.dumps(with_own), with_own == [True] * 4
 
 
 def _asked(pair: str) -> str:

@@ -10,6 +10,7 @@ import typer
 from datasites.cli.bucket_policy import bucket_policy
 from datasites.cli.ca import VARIABLE
 from datasites.cli.exits import Exit
+from datasites.cli.front import front
 from datasites.cli.options import DEFAULT_HOME
 from datasites.cli.revocations import fetch_revocations
 from datasites.onboarding.names import KEY
@@ -237,3 +238,4 @@ def _key_passphrase(key: Path) -> bytes | None:
 
 
 app.command(name="bucket-policy")(bucket_policy)
+app.command()(front)

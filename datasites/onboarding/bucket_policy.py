@@ -1,4 +1,4 @@
-"""Access policies for a consortium's bucket: who may read, list, write and delete which names (`datasites.wire.keys`).
+"""Access policies for a consortium's bucket, generated from the rules of who may do what (`access`).
 
 | store | what is made | how it is applied |
 |---|---|---|
@@ -9,65 +9,26 @@
 In a pattern `*` also stands for slashes. So names with more components than ours have are refused to everybody: else
 `p2p/A/inbox/B/inbox/ME/x` would be in ME's box by its end, and in B's by its beginning.
 
-What no policy here holds: which researcher a study is of is in no name, so one researcher can overwrite or delete the
-messages that wait for the hospitals of another's study, and read answers that are encrypted to the other. A hospital
-can spoil what its neighbours send to it. In SeaweedFS, where a name's end does not count, that is so for all
-participants in `rounds/`, and for all hospitals in `gossip/`. All of these are signed and encrypted: what is spoiled is
-refused, and nothing is learned from it. Put the consortium's own front (`front`) before such stores.
+What no policy here holds: which researcher a study is of is in no name, so a researcher who knows the digest of
+another's study (no list that it gets tells one) can overwrite, delete and read the messages that wait there. In
+SeaweedFS, where a name's end does not count, that is so for all participants in `rounds/`, whose lists tell digests,
+and for all hospitals in `gossip/`. All of these are signed and encrypted: what is spoiled is refused, and nothing is
+learned from it. Put the consortium's own front (`front`) before such stores.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from datasites.wire import keys
+from datasites.onboarding import access
+from datasites.onboarding.access import Role
+from datasites.wire import keys, parts
 
 Kind = Literal["aws", "ceph", "seaweedfs"]
-Role = Literal["hospital", "researcher"]
 _VARIABLE = "${aws:username}"
-# {who}: the participant's address, as `keys.encode` spells it
-_WRITES: dict[Role, tuple[str, ...]] = {
-    "hospital": (
-        "participants/{who}/*",
-        "own/{who}/*",
-        "coll/{who}/*",
-        "p2p/{who}/inbox/*",
-        "p2p/{who}/outbox/*",
-        "p2p/*/inbox/{who}/.peer",  # opens a box at a researcher it has accepted, though it never writes there
-        "p2p/*/outbox/{who}/.peer",
-        "rounds/*/up/*/{who}",
-        "gossip/*/{who}/*",
-    ),
-    "researcher": (
-        "participants/{who}/*",
-        "own/{who}/*",
-        "coll/{who}/*",
-        "p2p/*/inbox/{who}/*",
-        "p2p/*/outbox/{who}/.peer",
-        "rounds/*/down/*",
-    ),
-}
-_READS: dict[Role, tuple[str, ...]] = {
-    "hospital": (*_WRITES["hospital"], "participants/*", "rounds/*/down/{who}/*"),
-    "researcher": (
-        *_WRITES["researcher"],
-        "participants/*",
-        "coll/*",
-        "p2p/{who}/*",
-        "p2p/*/outbox/{who}/*",
-        "rounds/*/up/*",
-    ),
-}
-# prefixes that are listed beside those of what is read
-_LISTS: dict[Role, tuple[str, ...]] = {
-    "hospital": ("p2p/{who}/inbox/", "p2p/{who}/outbox/"),
-    "researcher": ("p2p/{who}/inbox/", "p2p/{who}/outbox/"),
-}
-_BOXES = ("inbox", "outbox")
-_PIECE = "/*"  # behind the name of a large object, in parts/: digest and number
 _DEEPEST = {"p2p": 5, "rounds": 5, "gossip": 5}  # components of the longest names
 _PIECES = 2  # components behind such a name, in parts/
 
@@ -104,39 +65,41 @@ def _document(statements: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _statements(bucket: str, role: Role, who: str, principal: str | None) -> list[dict[str, Any]]:
-    writes, reads = _with_parts(_WRITES[role]), _with_parts(_READS[role])
-    # a folder is listed by its name with a slash, so a pattern that ends in one object's name is listed beneath it
-    lists = sorted({one if one.endswith("*") else f"{one}/*" for one in (*reads, *_LISTS[role])} | set(_LISTS[role]))
+    writes = _spelt(access.written(role), who)
+    reads = [*writes, *_spelt(access.read(role), who)]
+    lists = _spelt((f"{folder}/*" for folder, _ in access.listed(role)), who)
+    folders = _spelt((f"{folder}/" for folder in access.FOLDERS[role]), who)
     of_whom = {"Principal": {"AWS": [principal]}} if principal else {}
 
-    def arns(patterns: Iterable[str]) -> list[str]:
-        return [f"arn:aws:s3:::{bucket}/{pattern.format(who=who)}" for pattern in patterns]
+    def allowed(actions: list[str], names: list[str]) -> dict[str, Any]:
+        resources = [f"arn:aws:s3:::{bucket}/{name}" for name in names]
+        return {"Effect": "Allow", **of_whom, "Action": actions, "Resource": resources}
 
-    prefixes = [pattern.format(who=who) for pattern in lists]
-    return [
-        {"Effect": "Allow", **of_whom, "Action": ["s3:GetObject"], "Resource": arns(reads)},
-        {"Effect": "Allow", **of_whom, "Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": arns(writes)},
-        {
+    def listing(prefixes: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+        condition = {"StringLike": {"s3:prefix": prefixes}, **condition}
+        resources = [f"arn:aws:s3:::{bucket}"]
+        return {
             "Effect": "Allow",
             **of_whom,
             "Action": ["s3:ListBucket"],
-            "Resource": [f"arn:aws:s3:::{bucket}"],
-            "Condition": {"StringLike": {"s3:prefix": prefixes}},
-        },
-        {
-            "Effect": "Deny",
-            **of_whom,
-            "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-            "Resource": arns(_too_deep()),
-        },
+            "Resource": resources,
+            "Condition": condition,
+        }
+
+    made = [
+        allowed(["s3:GetObject"], reads),
+        allowed(["s3:PutObject", "s3:DeleteObject"], writes),
+        listing(lists, {}),
     ]
+    if folders:
+        made.append(listing(folders, {"StringEquals": {"s3:delimiter": "/"}}))
+    deny = allowed(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], _too_deep())
+    return [*made, {**deny, "Effect": "Deny"}]
 
 
-def _with_parts(patterns: Iterable[str]) -> tuple[str, ...]:
-    """The same names, and those of the parts of large objects under them."""
-    given = tuple(patterns)
-    parts = (f"parts/{one}" if one.endswith("*") else f"parts/{one}{_PIECE}" for one in given)
-    return (*given, *parts)
+def _spelt(patterns: Iterable[str], who: str) -> list[str]:
+    """As Amazon's policies write them, where one star stands for any number of components."""
+    return list(dict.fromkeys(one.replace(access.REST, access.ANY).replace(access.WHO, who) for one in patterns))
 
 
 def _too_deep() -> list[str]:
@@ -148,23 +111,19 @@ def _too_deep() -> list[str]:
 
 
 def _identity(bucket: str, email: str, role: Role, roles: Mapping[str, Role]) -> dict[str, Any]:
-    who, own = keys.encode(email), f"{bucket}/"
-    of_others: Role = "hospital" if role == "researcher" else "researcher"
-    others = [keys.encode(other) for other, theirs in roles.items() if theirs == of_others]
-    writes = [f"{top}/{who}/*" for top in ("participants", "own", "coll")]
-    reads = ["participants/*"]
-    if role == "hospital":
-        writes += [f"p2p/{who}/*", *(f"p2p/{other}/{box}/{who}/.peer*" for other in others for box in _BOXES)]
-        reads.append("rounds/*")
-        writes.append("gossip/*")
-    else:
-        writes += [f"p2p/{other}/inbox/{who}/*" for other in others]
-        writes += [f"p2p/{other}/outbox/{who}/.peer*" for other in others]
-        reads += ["coll/*", "rounds/*", f"p2p/{who}/*", *(f"p2p/{other}/outbox/{who}/*" for other in others)]
-    writes.append("rounds/*")
-    actions = [f"{act}:{own}{top}{name}" for act in ("Write",) for name in writes for top in ("", "parts/")]
-    actions += [
-        f"{act}:{own}{top}{name}" for act in ("Read", "List") for name in (*reads, *writes) for top in ("", "parts/")
-    ]
+    others = [keys.encode(other) for other, theirs in roles.items() if theirs != role]
+    who = keys.encode(email)
+    writes = [one for pattern in access.written(role) for one in _beginnings(pattern, who, others)]
+    reads = [one for pattern in access.read(role) for one in _beginnings(pattern, who, others)]
+    actions = [f"Write:{bucket}/{name}" for name in writes]
+    actions += [f"{act}:{bucket}/{name}" for act in ("Read", "List") for name in (*reads, *writes)]
     credentials = [{"accessKey": email, "secretKey": secrets.token_hex(24)}]
     return {"name": email, "credentials": credentials, "actions": list(dict.fromkeys(actions))}
+
+
+def _beginnings(pattern: str, who: str, others: Iterable[str]) -> Iterator[str]:
+    """What a name begins with, of this pattern. A box at another participant is told for each of the others."""
+    pattern = pattern.replace(access.WHO, who)
+    at_others = pattern.removeprefix(f"{parts.FOLDER}/").startswith("p2p/*/")
+    for one in [pattern.replace("p2p/*/", f"p2p/{other}/", 1) for other in others] if at_others else [pattern]:
+        yield one.partition(access.ANY)[0] + "*"

@@ -164,20 +164,27 @@ def _store(settings: DatasiteSettings) -> Iterator[Finding]:
 
 
 def _rights(store: Store) -> Finding:
-    """Whether the store keeps participants from each other's names."""
+    """Whether the store keeps participants out of each other's boxes."""
     name = f"{keys.participant(_NOBODY)}/{secrets.token_hex(8)}"
+    mend = "Put a front before the store that knows participants by their certificates: docs/onboarding.md."
     try:
         store.put(name, b"")
         store.delete(name)
     except NotAllowed:
-        return Finding("rights", "the store lets this datasite write its own names only", ok=True)
+        pass
     except WardroundError as why:
         return Finding("rights", why.message, mend=why.hint)
-    return Finding(
-        "rights",
-        "whoever can use the store can delete others' messages there (nobody can read or forge them)",
-        mend="Put a front before the store that knows participants by their certificates: docs/onboarding.md.",
-    )
+    else:
+        found = "whoever can use the store can delete others' messages there (nobody can read or forge them)"
+        return Finding("rights", found, mend=mend)
+    try:
+        store.names(keys.own(_NOBODY))
+    except NotAllowed:
+        return Finding("rights", "the store lets this datasite use its own boxes only", ok=True)
+    except WardroundError as why:
+        return Finding("rights", why.message, mend=why.hint)
+    found = "whoever can use the store can see whose messages lie there, though not delete them"
+    return Finding("rights", found, mend="Ask who runs the store to write its front anew: wardround federation front.")
 
 
 def clock(theirs: datetime | None, ours: datetime) -> Finding:

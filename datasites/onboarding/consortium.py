@@ -40,7 +40,7 @@ _EXISTING = """\
 Put into `store/`: `store.pem` and `store.key` (the store's certificate with its chain, and its key), `ca.pem` (what
 signs participants' certificates) and `crl.pem` (the list of revoked ones, one of every authority in the chain). The
 subject of a participant's certificate is OU=hospital or OU=researcher, CN=its address, and nothing else: nobody else
-may write.
+may do anything.
 """
 _README = """\
 # {name}: what the consortium keeps
@@ -54,6 +54,8 @@ _README = """\
    invitations name it.
 4. A key is lost or stolen: `wardround federation revoke LABEL`, copy `store/crl.pem` to the store, run `./reload.sh`
    there, and invite again. Once a year: `wardround federation renew-store`, and invite all again.
+5. Who joins later needs nothing at the store. After an upgrade: `wardround federation front`, copy what it names there,
+   and `./reload.sh`.
 """
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 

@@ -1,32 +1,39 @@
 """The front of a consortium's store: nginx before `rclone serve s3`, as a folder that is ready to be started.
 
-nginx lets in who shows a certificate of the consortium that is not revoked, and lets each write only beneath its own
-prefixes (`datasites.wire.keys`). What it cannot hold: who may read (everything there but public keys and mock twins is
-encrypted), and, of rounds, which researcher a study is of, so that one researcher can spoil another's waiting messages.
-Those are signed, so a spoiled one is refused and nothing is learned by it.
+nginx lets in who shows a certificate of the consortium that is not revoked, and holds each to what the rules (`access`)
+say of the address and role that stand in the certificate: what it may read, list, write and delete. Unknown means
+refused: a certificate, spelling, method or query that our own clients do not send. As rules name no participant,
+nothing has to be told to the front when one joins.
+
+What it cannot hold: which researcher a study is of is in no name, so a researcher who knows the digest of another's
+study (no list that it gets tells one) can take or replace the messages that wait there. Those are sealed and signed:
+nothing is learned, and a replaced one is refused.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from datasites.onboarding import access
 from datasites.wire.files import write_atomically
 from policies.errors import InvalidInput
 
 BUCKET = "federation"
 CODE = "CertificateRefused"  # as `datasites.wire.certified` knows it
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-# One component of a name as `keys.encode` writes it; `=` stands there for what it escapes.
-_PART = r"[A-Za-z0-9@._+=-]+"
-# What `datasites.wire.parts` puts beneath the name of a large object.
-_PIECE = r"[0-9a-f]{64}/[0-9]{6}"
-# Only these characters, and only these escapes: what nginx compares is then exactly what the store acts upon.
-_RAW = r"(?:[A-Za-z0-9@._+=-]|%(?:40|2[Bb]|3[Dd]))"
-
+# One component of a name as `keys.encode` writes it, in a request's path and in a query. Only these characters, and
+# only these escapes: what nginx compares is then exactly what the store acts upon.
+_IN_PATH = "(?:[A-Za-z0-9@._+=-]|%(?:40|2[Bb]|3[Dd]))+"
+_IN_QUERY = "(?:[A-Za-z0-9._-]|%40|%2B|%3D)+"
+_VALUE = "(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})*"  # of what only says from where in a list to go on
+_KEY = (
+    f"(?:list-type=2|delimiter=(?:%2F)?|encoding-type=url|max-keys=[0-9]+|(?:start-after|continuation-token)={_VALUE})"
+)
 _MOST_BYTES = "8m"  # what is larger than 2 MiB comes in parts
-_CONF = r"""# Made by `wardround federation init`. It asks for client certificates, checks them against crl.pem, and
-# holds each participant to its own prefixes. After crl.pem or store.pem have changed: ./reload.sh
+_CONF = r"""# Made by `wardround federation init`, or `federation front`. It asks for client certificates, checks them
+# against crl.pem, and holds each to its own boxes. After a change here, of crl.pem or of store.pem: ./reload.sh
 daemon off;
 worker_processes auto;
 worker_shutdown_timeout 60s;  # a revoked participant's open connection ends then at the latest
@@ -40,28 +47,44 @@ http {
     fastcgi_temp_path temp/f; uwsgi_temp_path temp/u; scgi_temp_path temp/s;
 
     # who it is, and as what: the certificate's subject is CN=address,OU=hospital or OU=researcher
-    map $ssl_client_s_dn $who { default ""; "~^CN=([a-z0-9@._-]+),OU=(?:hospital|researcher)$" $1; }
-    map $ssl_client_s_dn $role { default ""; "~^CN=[a-z0-9@._-]+,OU=(hospital|researcher)$" $1; }
+    map $ssl_client_s_dn $who { default ""; "~^CN=(@LOCAL@@@LOCAL@),OU=(?:hospital|researcher)$" $1; }
+    map $ssl_client_s_dn $who_in_query { default ""; "~^CN=(@LOCAL@)@(@LOCAL@),OU=(?:hospital|researcher)$" $1%40$2; }
+    map $ssl_client_s_dn $role { default ""; "~^CN=@LOCAL@@@LOCAL@,OU=(hospital|researcher)$" $1; }
 
-    # a name of an object, spelt plainly: no dots that climb, no slash that hides
-    map $request_uri $plain {
-        default 0;
-        "~^[^?]*(?:/\.\.?(?:/|$|\?)|//)" 0;
-        "~^/@BUCKET@/?(?:\?[^#]*)?$" 1;
-        "~^/@BUCKET@(?:/@RAW@+)+(?:\?x-id=[A-Za-z]+)?$" 2;
+    # what is asked about, if it is spelt as our clients spell it: an object, or a list of names; never with a component
+    # of dots, which could climb
+    map $request_uri $asked {
+        default "";
+        "~\.\.|(?:/|=|%2F)\.(?:/|%2F|[?&]|$)" "";
+        "~^/@BUCKET@(?:/@IN_PATH@)+$" object;
+        "~^/@BUCKET@\?[A-Za-z0-9%&=._~-]+$" list;
     }
-    map "$who $role $request_method $plain $uri" $allowed {
-        default 0;
-        "~^[^ ]+ [^ ]+ (?:GET|HEAD) [12] " 1;
-        "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/(?:parts/)?(?:participants|own|coll)/\1/" 1;
-        "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/(?:parts/)?p2p/@PART@/(?:inbox|outbox)/\1/" 1;
-        "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/(?:parts/)?p2p/\1/(?:inbox|outbox)/@PART@/" 1;
-        "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/rounds/@PART@/up/@PART@/\1$" 1;
-        "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/parts/rounds/@PART@/up/@PART@/\1/@PIECE@$" 1;
-        "~^([^ ]+) [^ ]+ (?:PUT|DELETE) 2 /@BUCKET@/(?:parts/)?gossip/@PART@/\1/" 1;
-        "~^[^ ]+ researcher (?:PUT|DELETE) 2 /@BUCKET@/rounds/@PART@/down/@PART@/@PART@$" 1;
-        "~^[^ ]+ researcher (?:PUT|DELETE) 2 /@BUCKET@/parts/rounds/@PART@/down/@PART@/@PART@/@PIECE@$" 1;
+    # nothing is copied: with x-amz-copy-source no line fits
+    map "$request_method $asked$http_x_amz_copy_source $args" $act {
+        default "";
+        "~^(?:GET|HEAD) object $" read;
+        "~^(?:PUT|DELETE) object $" write;
+        "~^GET list (?:.*&)?delimiter=%2F(?:&|$)" folders;
+        "~^GET list " list;
     }
+    # which folder is listed; none where the query is very long, or a key is unknown, missing or there twice
+    map $args $folder {
+        default "";
+        "~^.{4000}" "";
+        "~(?:^|&)([a-z-]+)=(?:.*&)?\1=" "";
+        "~^(?=(?:.*&)?list-type=2(?:&|$))(?:@KEY@&)*prefix=(@IN_QUERY@(?:%2F@IN_QUERY@)*)%2F(?:&@KEY@)*$" $1;
+    }
+
+    # the rules: datasites/onboarding/access.py
+    map "$role $act $who $uri" $object {
+        default 0;
+@OBJECTS@
+    }
+    map "$role $act $who_in_query $folder" $list {
+        default 0;
+@LISTS@
+    }
+    map "$object$list" $allowed { default 0; 10 1; 01 1; }
 
     # a socket in this folder: nobody but this account reaches the objects past the front
     upstream objects { server unix:objects.sock; keepalive 16; }
@@ -84,9 +107,9 @@ http {
             if ($allowed = 0) {
                 return 403 '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>not yours</Message></Error>';
             }
-            if ($http_x_amz_copy_source) { return 403; }
             proxy_pass http://objects;
             proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
+            proxy_set_header x-amz-copy-source "";
             proxy_request_buffering off; proxy_read_timeout 60s;
         }
     }
@@ -162,7 +185,42 @@ def write_front(folder: Path, bucket: str, port: int, address: str = "") -> None
 
 def _filled(text: str, bucket: str, port: int, address: str) -> str:
     listen = f"{address}:{port}" if address else f"{port}"
-    words = {"BUCKET": bucket, "RAW": _RAW, "PART": _PART, "PIECE": _PIECE, "MOST": _MOST_BYTES, "CODE": CODE}
-    for name, value in {**words, "PORT": str(port), "LISTEN": listen}.items():
+    words = {"OBJECTS": _lines(_objects(bucket)), "LISTS": _lines(_lists())}
+    words |= {"BUCKET": bucket, "IN_PATH": _IN_PATH, "IN_QUERY": _IN_QUERY, "KEY": _KEY, "LOCAL": "[a-z0-9._-]+"}
+    for name, value in {**words, "MOST": _MOST_BYTES, "CODE": CODE, "PORT": str(port), "LISTEN": listen}.items():
         text = text.replace(f"@{name}@", value)
     return text
+
+
+def _lines(patterns: Iterable[str]) -> str:
+    return "\n".join(f'        "~^{one}$" 1;' for one in patterns)
+
+
+def _objects(bucket: str) -> Iterator[str]:
+    """What `ROLE ACT WHO PATH` looks like where the rules allow it."""
+    for role in access.ROLES:
+        for acts, names in (("(?:read|write)", access.written(role)), ("read", access.read(role))):
+            yield from (f"{role} {acts} ([^ ]+) /{bucket}/{_pattern(name, '/')}" for name in names)
+
+
+def _lists() -> Iterator[str]:
+    """What `ROLE ACT WHO FOLDER` looks like where the rules allow it, spelt as in a query."""
+    for role in access.ROLES:
+        for folder, deeper in access.listed(role):
+            levels = "*" if deeper is None else f"{{0,{deeper}}}"
+            below = "" if deeper == 0 else f"(?:%2F{_part('%2F')}){levels}"
+            yield f"{role} (?:list|folders) ([^ ]+) {_pattern(folder, '%2F')}{below}"
+        yield from (f"{role} folders ([^ ]+) {_pattern(one, '%2F')}" for one in access.FOLDERS[role])
+
+
+def _pattern(rule: str, slash: str) -> str:
+    """The regular expression of a rule's names, once their spelling was looked at. The participant's address was
+    matched before, as the first group."""
+    part = _part(slash)
+    spelt = {access.WHO: r"\1", access.ANY: part, access.REST: f"{part}(?:{slash}{part})*"}
+    return slash.join(spelt.get(one) or re.escape(one) for one in rule.split("/"))
+
+
+def _part(slash: str) -> str:
+    """Any one component."""
+    return f"(?:(?!{slash}).)+" if len(slash) > 1 else f"[^{slash}]+"

@@ -11,6 +11,7 @@ from datasites.audit.verify import verify
 from datasites.datasite import Datasite
 from datasites.uninstall import own_objects, remove
 from datasites.wire import keys
+from datasites.wire.parts import PART_BYTES
 from datasites.wire.store import Store
 from policies.errors import Refused
 from tests.support.federation import DICTIONARY, PATIENCE, POLICY, WARDROUND, stays
@@ -39,7 +40,8 @@ def site(tmp_path: Path) -> Datasite:
     (made.home.study(STUDY) / "study.log").write_text("a row of a patient")
     store = Store(made.settings.store)
     OwnHeads(made.identity, made.state.audit).publish(store)
-    store.put(keys.round_up(STUDY, 1, EMAIL), b"its answer")
+    store.put(keys.round_up(STUDY, 1, EMAIL), bytes(PART_BYTES + 1))  # its answer, in parts
+    store.put(keys.gossip_model(STUDY, EMAIL, "do@south.org", 1), b"what it told a neighbour")
     store.put(keys.round_up(STUDY, 1, "do@south.org"), b"another's answer")
     store.put(keys.round_down(STUDY, EMAIL, 2), b"a question for it")
     store.put(keys.round_down(STUDY, "do@south.org", 2), b"a question for another")
@@ -62,7 +64,7 @@ def test_nothing_private_stays_and_nothing_of_others_goes(site: Datasite, tmp_pa
     assert done.returncode == 0, done.stderr
     assert not home.exists()
     store = Store(site.settings.store)
-    assert own_objects(store, EMAIL) == []
+    assert own_objects(store, EMAIL, [STUDY]) == []
     left = [
         path.relative_to(tmp_path / "store").as_posix() for path in (tmp_path / "store").rglob("*") if path.is_file()
     ]

@@ -79,7 +79,7 @@ def test_from_an_invitation_to_a_study_and_on_with_a_new_certificate(
         joining = ("federation", "join", file, "--home", home, "--passphrase-file", secret)
         said = do(*joining, *table, WARDROUND_INVITATION_PASSPHRASE=words)
         assert "30 rows fit" in said
-        assert "the store lets this datasite write its own names only" in said
+        assert "the store lets this datasite use its own boxes only" in said
         do("policy", "set", "stays", POLICY, "--home", home)
         with (tmp_path / "north.log").open("wb") as log:
             quick = {"WARDROUND_SYNC_SECONDS": "0.2", "WARDROUND_POLL_SECONDS": "0.1"}

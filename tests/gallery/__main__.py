@@ -1,6 +1,6 @@
-"""`make gallery`: what people see. The review page, all notebooks executed, and the data owner's terminal, recorded.
+"""`make gallery`: what people see. The review page, a notebook's buttons, all notebooks, the data owner's terminal.
 
-    python -m tests.gallery [FOLDER] [--only review|notebooks|terminal]
+    python -m tests.gallery [FOLDER] [--only review|buttons|notebooks|terminal]
 
 Written to `gallery/`, which git ignores. Ends with a table and one line `RESULT {json}`; exits with 1 when something is
 missing, failed, or is wider than its window.
@@ -19,12 +19,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tests.gallery.buttons import buttons
 from tests.gallery.notebooks import notebooks
 from tests.gallery.review import review
 from tests.gallery.shown import Shown
 from tests.gallery.terminal import terminal
 
-PARTS: dict[str, Callable[[Path], list[Shown]]] = {"review": review, "notebooks": notebooks, "terminal": terminal}
+PARTS: dict[str, Callable[[Path], list[Shown]]] = {
+    "review": review,
+    "buttons": buttons,
+    "notebooks": notebooks,
+    "terminal": terminal,
+}
 
 
 def main(folder: Path, only: str | None) -> int:

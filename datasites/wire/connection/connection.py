@@ -81,10 +81,10 @@ class ObjectStoreConnection(Directory, Mailboxes, EventLog, Collections, Syftbox
     def gather_all_file_and_folder_ids(self) -> list[str]:
         """All that this participant has in the store, for Syft's `delete_syftbox`."""
         me = keys.encode(self.email)
-        prefixes = [keys.own(self.email), keys.participant(self.email), keys.collections(self.email), f"p2p/{me}"]
-        for datasite in self.store.folders("p2p"):
-            if datasite != me:
-                prefixes += [f"p2p/{datasite}/{direction}/{me}" for direction in ("inbox", "outbox")]
+        prefixes = [keys.own(self.email), keys.participant(self.email), keys.collections(self.email)]
+        for direction in ("inbox", "outbox"):
+            prefixes.append(f"p2p/{me}/{direction}")
+            prefixes += [keys.box(peer, direction, self.email) for peer in self.peers.all() if peer != self.email]
         return [key for prefix in prefixes for key in self.store.names(prefix)]
 
     def find_orphaned_message_files(self) -> list[Any]:

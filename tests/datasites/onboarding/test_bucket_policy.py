@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,58 +19,20 @@ from datasites.wire.dictionary import Dictionary
 from datasites.wire.parts import PART_BYTES, folder
 from datasites.wire.quiet import quiet
 from datasites.wire.store import Store
+from tests.support.bucket import Allowed, by_statements, policies
 from tests.support.federation import DICTIONARY
 from tests.support.parties import befriend, join, submit
 
 NORTH, SOUTH, ADA, EVE = "do@north.org", "do@south.org", "ada@uni.org", "eve@uni.org"
 HOSPITALS, RESEARCHERS = (NORTH, SOUTH), (ADA, EVE)
 BUCKET, STUDY, PART = "federation", "a" * 64, f"{'d' * 64}/000000"
-Allowed = Callable[[str, str, str], bool]  # who, what ("get", "put", "delete", "list"), name or prefix
-_ACTIONS = {"get": "s3:GetObject", "put": "s3:PutObject", "delete": "s3:DeleteObject", "list": "s3:ListBucket"}
-
-
-def like(pattern: str, text: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
-
-
-def by_statements(of: Callable[[str], list[dict[str, Any]]]) -> Allowed:
-    """As Amazon's policies are evaluated: what is allowed by a statement, and denied by none."""
-
-    def allowed(who: str, what: str, name: str) -> bool:
-        arn = f"arn:aws:s3:::{BUCKET}" + ("" if what == "list" else f"/{name}")
-        effects = set()
-        for statement in of(who):
-            prefixes = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", ["*"])
-            if (
-                _ACTIONS[what] in statement["Action"]
-                and any(like(one.replace("${aws:username}", who), arn) for one in statement["Resource"])
-                and (what != "list" or any(like(one.replace("${aws:username}", who), name) for one in prefixes))
-            ):
-                effects.add(statement["Effect"])
-        return effects == {"Allow"}
-
-    return allowed
-
-
-def aws() -> Allowed:
-    made = bucket_policy.policies("aws", BUCKET, HOSPITALS, RESEARCHERS)
-    roles = {who: "hospital" if who in HOSPITALS else "researcher" for who in (*HOSPITALS, *RESEARCHERS)}
-    return by_statements(lambda who: made[f"{roles[who]}-policy.json"]["Statement"])
-
-
-def ceph() -> Allowed:
-    made = bucket_policy.policies("ceph", BUCKET, HOSPITALS, RESEARCHERS, "tenant")["bucket-policy.json"]
-    assert "${" not in str(made)  # it fills in no names
-    return by_statements(
-        lambda who: [s for s in made["Statement"] if s["Principal"]["AWS"] == [f"arn:aws:iam::tenant:user/{who}"]]
-    )
 
 
 def seaweedfs() -> Allowed:
     """As its gateway does (`canDo`): an action that ends in * is a beginning."""
     made = bucket_policy.policies("seaweedfs", BUCKET, HOSPITALS, RESEARCHERS)["identities.json"]
     actions = {one["name"]: one["actions"] for one in made["identities"]}
-    verbs = {"get": "Read", "put": "Write", "delete": "Write", "list": "List"}
+    verbs = {"get": "Read", "put": "Write", "delete": "Write", "list": "List", "folders": "List"}
 
     def allowed(who: str, what: str, name: str) -> bool:
         assert all(action.endswith("*") for action in actions[who])
@@ -80,7 +41,11 @@ def seaweedfs() -> Allowed:
     return allowed
 
 
-KINDS = {"aws": aws, "ceph": ceph, "seaweedfs": seaweedfs}
+def by_policy(kind: str) -> Allowed:
+    return by_statements(kind, policies(kind, BUCKET, HOSPITALS, RESEARCHERS))
+
+
+KINDS = {"aws": lambda: by_policy("aws"), "ceph": lambda: by_policy("ceph"), "seaweedfs": seaweedfs}
 
 
 def boxes(who: str) -> dict[str, str]:
@@ -199,8 +164,8 @@ def test_all_that_a_hospital_and_a_researcher_do_is_allowed(
         ("_delete", "delete"),
     ):
         noting(method, what, lambda name: name)
-    for method in ("_listed", "folders"):
-        noting(method, "list", lambda prefix: f"{prefix}/")
+    for method, what in (("_listed", "list"), ("folders", "folders")):
+        noting(method, what, lambda prefix: f"{prefix}/")
 
     url = f"memory:///{tmp_path.name}"
     owner, ada = (join(tmp_path, who, role, url) for who, role in ((NORTH, "owner"), (ADA, "researcher")))
@@ -223,7 +188,7 @@ def test_all_that_a_hospital_and_a_researcher_do_is_allowed(
         ada.store.delete(keys.round_down(STUDY, NORTH, number))
     owner.store.delete(keys.round_up(STUDY, 2, NORTH))
     assert {who for who, _, _ in asked} == {NORTH, ADA}
-    assert {what for _, what, _ in asked} == {"get", "put", "delete", "list"}
+    assert {what for _, what, _ in asked} == {"get", "put", "delete", "list", "folders"}
     assert [request for request in sorted(asked) if not allowed(*request)] == []
 
 
