@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -36,8 +38,9 @@ class Plot(Figure):
         """The same figure as a widget for a running notebook: zoom, pan, save, and the numbers of the point under the
         mouse. Raises InvalidInput where what it needs is not installed."""
         try:
-            import mplcursors
-            from ipympl.backend_nbagg import Canvas, FigureManager
+            with _same_backend():
+                import mplcursors
+                from ipympl.backend_nbagg import Canvas, FigureManager
         except ImportError:
             raise InvalidInput(
                 "An interactive figure needs ipympl and mplcursors.", "Run: pip install 'wardround[notebooks]'"
@@ -48,6 +51,19 @@ class Plot(Figure):
         self._cursor = mplcursors.cursor(self.axes, hover=mplcursors.HoverMode.Transient)
         self._cursor.connect("add", _name)
         return canvas
+
+
+@contextmanager
+def _same_backend() -> Iterator[None]:
+    """Around an import of ipympl, which makes itself the backend of all figures to come, whoever draws them."""
+    chosen = matplotlib.get_backend(auto_select=False)
+    try:
+        yield
+    finally:
+        if chosen is None:
+            matplotlib.rcParams["backend"] = matplotlib.rcParamsDefault["backend"]
+        elif chosen != matplotlib.get_backend(auto_select=False):
+            matplotlib.use(chosen)
 
 
 def _name(selected: Any) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_SECONDS_TO_END = 2.0
+_SECONDS_TO_END = 20.0  # a process that is killed needs the processor to end, and on a busy machine may wait for it
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -27,7 +27,7 @@ from researcher.rehearsal import rehearse
 STUDY = Path(__file__).parent / "counting"
 DICTIONARY = STUDY / "stays.toml"
 POLICY = Path(__file__).parent / "policy.toml"
-PATIENCE = 180.0  # seconds for anything to happen: only a failing test waits so long
+PATIENCE = 180.0  # other work may share the machine: an agent has taken more than a minute to start
 WARDROUND = [sys.executable, "-c", "from datasites.cli import main; main()", "datasite"]
 _QUICK = {"WARDROUND_SYNC_SECONDS": "0.2", "WARDROUND_POLL_SECONDS": "0.1"}
 

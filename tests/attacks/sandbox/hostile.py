@@ -173,9 +173,9 @@ def raw_socket_call(config):
 
 
 def socket_from_a_library_in_scratch(config):
-    mine = os.path.abspath(f"mine-{os.getpid()}.so")  # several processes may do this at once
+    mine = f"mine-{os.getpid()}.so"  # of several ranks each has its own: one would cut off what another has mapped
     shutil.copyfile(glob.glob("/usr/lib/*/libc.so.6")[0], mine)
-    return call(ctypes.CDLL(mine, use_errno=True).socket, socket.AF_INET, socket.SOCK_DGRAM, 0)
+    return call(ctypes.CDLL(os.path.abspath(mine), use_errno=True).socket, socket.AF_INET, socket.SOCK_DGRAM, 0)
 
 
 def resolve_a_name(config):

@@ -9,6 +9,7 @@ to say of any job, `late` while jobs are asked for and not there yet.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -51,7 +52,8 @@ def main() -> int:
     (state / "asked").write_text("\n".join(sys.argv[1:]))
     try:
         if (state / "full").exists():
-            print("srun: job 7 queued and waiting for resources", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # nobody listens any more, and yet it waits on
+                print("srun: job 7 queued and waiting for resources", file=sys.stderr, flush=True)
         while (state / "full").exists():
             time.sleep(0.05)
             if not job.exists():
