@@ -81,8 +81,8 @@ class HalfRead:
     def read(
         self, key: str, index: Index, get: Callable[[str, int], bytes | None], draft: Callable[[int], Draft]
     ) -> Buffer | None:
-        """The object, or None where a part is missing or is not of its size. get(name, most): as of a store. draft: what
-        it is written into, of so many bytes."""
+        """The object, or None where a part is missing or is not of its size. get(name, most): as of a store. draft: of
+        so many bytes, which it is written into."""
         with self._lock:  # taken out: nobody else may write into what this one gives away
             begun = self._begun.pop(index, None)
         begun = begun or _Begun(draft(index.size))

@@ -1,5 +1,5 @@
-"""A message's bytes in pieces, in order: a large model's arrays are hashed, sealed and written where they lie, not joined
-in memory first."""
+"""A message's bytes in pieces, in order: a large model's arrays are hashed, sealed and written where they lie, and
+never joined in memory."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from policies.errors import DiskFull, Unavailable
 
-Buffer = bytes | memoryview  # a view is of single bytes, and read-only
+Buffer = bytes | memoryview  # a view is of single bytes
 SMALL = 8 * 1024 * 1024  # what is smaller stays in memory
 
 
@@ -62,7 +62,8 @@ class _InFile:
     def __init__(self, folder: Path, size: int) -> None:
         self._folder, self._size = folder, size
         with _plain_errors(folder):
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # 0600, and never under a name where it can be
+            # of mode 0600, and never under a name where the disk knows files without one
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
 
     def write(self, start: int, data: Buffer) -> None:
         left = memoryview(data)
@@ -77,8 +78,8 @@ class _InFile:
 
 
 def mapped(path: Path) -> Buffer:
-    """A private file's bytes, mapped where they are many. Who replaces the file (see `write_atomically`) changes nothing
-    here. A view can be written to: what is changed is this process's own, in memory. Raises OSError."""
+    """A private file's bytes, mapped where they are many. Who replaces the file (see `write_atomically`) changes
+    nothing here. A view can be written to: what is changed is this process's own, in memory. Raises OSError."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size < SMALL:
