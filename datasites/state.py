@@ -22,7 +22,9 @@ from datasites.ledger.store import Ledger
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
 from datasites.wire.excerpt import SignedExcerpt
+from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
+from datasites.wire.spool import Buffer
 
 _KEEP_REPLIES = 2
 _RAN = {  # outcomes of a run that took place, as opposed to what was not allowed
@@ -77,7 +79,7 @@ class AnsweredRound:
     outcome: str
     fit: bool
     evaluate: bool
-    reply: bytes | None
+    reply: Buffer | None
     answered_at: str
     seconds: float
 
@@ -213,7 +215,7 @@ class State:
     def _note_answer(self, study: str, answer: AnsweredRound) -> None:
         reply = answer.reply or b""
         fields: dict[str, Value] = {"study": study, "round": answer.number, "request": answer.request}
-        fields |= {"reply": sha256(reply), "bytes": len(reply)}
+        fields |= {"reply": Pieces((reply,)).digest, "bytes": len(reply)}
         if answer.outcome == "released":
             self.audit.add(Kind.RELEASED, fit=answer.fit, evaluate=answer.evaluate, **fields)
         else:
