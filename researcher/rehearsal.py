@@ -29,6 +29,7 @@ from datasites.wire.codecs import Pipeline
 from datasites.wire.contract import describe_arrays, not_finite
 from datasites.wire.limits import STAR_BYTES
 from datasites.wire.manifest import OutputContract, RehearsalReport, RehearsedTwin
+from datasites.wire.spool import Buffer
 from policies.errors import InvalidInput
 from researcher.cost import Cost
 from researcher.dataset import Dataset
@@ -86,7 +87,7 @@ class _Call:
     """One call of the study's function: the frame that came back, what is in it, and how long it took."""
 
     task: Task
-    frame: bytes
+    frame: Buffer
     outcome: Outcome
     seconds: float
 

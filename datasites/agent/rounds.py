@@ -39,7 +39,7 @@ from datasites.wire.rounds import (
 )
 from datasites.wire.secagg.messages import SecureReply, SecureRequest, decode_secure_request, encode_secure
 from datasites.wire.spool import Buffer
-from policies.errors import Refused, WardroundError
+from policies.errors import Refused, Unavailable, WardroundError
 
 log = logging.getLogger(__name__)
 
@@ -305,7 +305,7 @@ class RoundRunner:
         return verdict.released
 
     def _judge(
-        self, task: Task, number: int, frame: bytes, parameters: Arrays, spent: int, noise: float | None
+        self, task: Task, number: int, frame: Buffer, parameters: Arrays, spent: int, noise: float | None
     ) -> Verdict:
         try:
             return self._bench.release(task, frame, parameters, spent, self._must_stop, noise)
@@ -315,7 +315,7 @@ class RoundRunner:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             return Verdict(None, Reason.HOSPITAL, (str(problem),))
 
-    def _hold(self, task: Task, number: int, frame: bytes, verdict: Verdict, told: bool) -> None:
+    def _hold(self, task: Task, number: int, frame: Buffer, verdict: Verdict, told: bool) -> None:
         """told: in the audit log, whose length others see; with gate noise that would tell them what noise hides."""
         reason, at = verdict.reason or Reason.HOSPITAL, now().isoformat()
         try:
@@ -351,7 +351,8 @@ class RoundRunner:
         except (WardroundError, OSError) as problem:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             # not the table's fault: the approved copy was changed, or the disk is full
-            raise RoundRefused(Reason.HOSPITAL if isinstance(problem, Refused | OSError) else Reason.TABLE) from None
+            here = isinstance(problem, Refused | Unavailable | OSError)
+            raise RoundRefused(Reason.HOSPITAL if here else Reason.TABLE) from None
 
     def told(self, seconds: float, noise: float | None) -> float:
         """In tenths: finer, it would be a number of the code's choice. How long a round of the private tier takes grows

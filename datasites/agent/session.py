@@ -28,7 +28,7 @@ from datasites.wire.pace import Pace
 from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import is_addressed, most_bytes
-from datasites.wire.spool import Buffer, Spool
+from datasites.wire.spool import Buffer
 from datasites.wire.store import Store
 from policies.errors import Refused, Unavailable, WardroundError
 
@@ -59,7 +59,7 @@ class StudySession(threading.Thread):
         self._identity, self._researcher = identity, researcher
         self._store, self._state, self._bench = store, state, bench
         self._most_bytes = most_bytes(bench.manifest)
-        self._spool = Spool(bench.folder)
+        self._spool = bench.spool
         self._longest_wait = longest_wait if store.remote else min(longest_wait, _AT_LEAST_LOCAL_SECONDS)
         self._pace = Pace(self._longest_wait)
         self._follow = follow
