@@ -12,6 +12,7 @@ import errno
 import mmap
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,7 @@ class _InFile:
         with _plain_errors(folder):
             # of mode 0600, and never under a name where the disk knows files without one
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)  # of a draft that is given up
 
     def write(self, start: int, data: Buffer) -> None:
         left = memoryview(data)
