@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.large_rounds import MODEL_BYTES
+from datasites.wire import chunked, keys, protocol
+from datasites.wire.spool import Spool
+from policies.errors import DiskFull
+from researcher.exchange import StoreExchange
+from tests.support.disks import small_disk
+from tests.support.large_rounds import MODEL_BYTES, study
 
 
 @contextmanager
@@ -51,3 +56,40 @@ def test_a_round_takes_the_sum_in_float64_and_no_more_whatever_the_number_of_hos
             mean = str(1.0 + (hospitals - 1) / 2)
             assert researcher.stdout.read().split() == [mean, mean]
     assert 2 * MODEL_BYTES < most - before < 3 * MODEL_BYTES
+
+
+def test_large_messages_are_sealed_in_chunks_for_releases_that_read_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = study(tmp_path, 2, 1_200_000)
+    new, old = made.hospitals
+    store, digest = new.store, made.manifest.digest
+    with monkeypatch.context() as earlier:
+        earlier.setattr(protocol, "MOST", 2)
+        protocol.publish(store, old.identity)
+    exchange = made.exchange()
+    state = made.journal.checkpoint().parameters
+    tickets = exchange.post(1, made.participants(), state, evaluate=False, fit=True)
+    made.step()
+    for hospital, in_chunks in ((new, True), (old, False)):
+        for key in (keys.round_down(digest, hospital.email, 1), keys.round_up(digest, 1, hospital.email)):
+            assert (chunked.Message.parse(store.get(key) or b"") is not None) == in_chunks
+    answers = {answer.hospital: answer for answer in exchange.answers(tickets, 60)}
+    for hospital in (new, old):
+        assert answers[hospital.email].usable
+        assert (answers[hospital.email].parameters["w"] == 1 + hospital.place).all()
+
+
+def test_a_disk_that_is_full_is_told_and_the_answers_are_read_once_there_is_room(tmp_path: Path) -> None:
+    made = study(tmp_path, 1, 2_500_000)
+    with small_disk(tmp_path / "small", 32) as disk:
+        peers, store = made.peers, made.hospitals[0].store
+        exchange = StoreExchange(made.manifest, made.identity, peers, store, Spool(disk.path))
+        tickets = exchange.post(1, made.participants(), made.journal.checkpoint().parameters, evaluate=False, fit=True)
+        made.step()
+        disk.fill()
+        with pytest.raises(DiskFull, match="no room for a large message"):
+            list(exchange.answers(tickets, 60))
+        disk.make_room()
+        (answer,) = exchange.answers(tickets, 60)
+        assert (answer.parameters["w"] == 1).all()

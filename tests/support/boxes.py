@@ -32,7 +32,7 @@ class BoxHospital:
     def __init__(self, root: Path, name: str, place: float, examples: int, store: Store) -> None:
         self.email, self.place, self.examples = f"do@{name}.org", place, examples
         self.identity = _identity(self.email, root / f"{name}.json")
-        self._store = store
+        self.store = store
         protocol.publish(store, self.identity)
         self._answers: dict[str, Buffer] = {}
         self.silent = False
@@ -43,15 +43,15 @@ class BoxHospital:
         return len(self._answers)
 
     def step(self, study: str, researcher: PublicIdentity) -> None:
-        for key in reversed(self._store.names(keys.rounds_down(study, self.email))):
-            raw = self._store.get(key, ROUND_BYTES)
+        for key in reversed(self.store.names(keys.rounds_down(study, self.email))):
+            raw = self.store.get(key, ROUND_BYTES)
             if raw is None or self.silent:
                 return
             plaintext = self.identity.open(researcher, raw)
             digest = request_digest(plaintext)
             if digest not in self._answers:
                 self._answers[digest] = self._sealed(researcher, self._reply(plaintext), chunked.Message.parse(raw))
-            self._store.put(keys.round_up(study, int(keys.last(key)), self.email), self._answers[digest])
+            self.store.put(keys.round_up(study, int(keys.last(key)), self.email), self._answers[digest])
             return
 
     def _sealed(self, researcher: PublicIdentity, reply: bytes, asked: chunked.Message | None) -> Buffer:
@@ -88,9 +88,9 @@ class RegionStudy:
         self.manifest = manifest.model_copy(update={"researcher": self.email})
         self.journal, self.hospitals, self._store = Journal(root / name), hospitals, store
         self.journal.start(initial)
-        self._peers = PinnedPeers(root / f"{name}-peers.json")
+        self.peers = PinnedPeers(root / f"{name}-peers.json")
         for hospital in hospitals:
-            self._peers.update(hospital.email, ACCEPTED, hospital.identity.public.document)
+            self.peers.update(hospital.email, ACCEPTED, hospital.identity.public.document)
 
     def participants(self) -> list[str]:
         return sorted(hospital.email for hospital in self.hospitals)
@@ -105,7 +105,7 @@ class RegionStudy:
         return hospital
 
     def exchange(self) -> Exchange:
-        return StoreExchange(self.manifest, self.identity, self._peers, self._store, self.journal.spool)
+        return StoreExchange(self.manifest, self.identity, self.peers, self._store, self.journal.spool)
 
     def step(self) -> None:
         for hospital in self.hospitals:

@@ -21,18 +21,19 @@ SIZE = 8_000_000
 MODEL_BYTES = 4 * SIZE  # float32
 
 
-class _Adding(BoxHospital):
+class Adding(BoxHospital):
     """Training that any sum can be checked by."""
 
     def train(self, state: Arrays) -> Arrays:
         return {"w": state["w"] + np.float32(self.place)}
 
 
-def _study(folder: Path, hospitals: int) -> RegionStudy:
+def study(folder: Path, hospitals: int, size: int = SIZE) -> RegionStudy:
+    """Of one round; parties that are other processes have the same keys."""
     store = Store(f"file://{folder}/store")
-    sites: list[BoxHospital] = [_Adding(folder, f"h{i}", float(i), 10, store) for i in range(hospitals)]
+    sites: list[BoxHospital] = [Adding(folder, f"h{i}", float(i), 10, store) for i in range(hospitals)]
     contract = OutputContract(
-        parameters={"w": ArraySpec(shape=(SIZE,), dtype="float32")},
+        parameters={"w": ArraySpec(shape=(size,), dtype="float32")},
         fit_metrics=(),
         evaluate_metrics=(),
         evaluate_arrays={},
@@ -50,26 +51,26 @@ def _study(folder: Path, hospitals: int) -> RegionStudy:
         seconds_per_round=3600,
         outputs=contract,
     )
-    return RegionStudy(folder, "study", manifest, {"w": np.ones(SIZE, np.float32)}, sites, store)
+    return RegionStudy(folder, "study", manifest, {"w": np.ones(size, np.float32)}, sites, store)
 
 
-def _researcher(study: RegionStudy) -> None:
+def _researcher(of: RegionStudy) -> None:
     import researcher as wr
 
-    rounds = wr.Rounds(study, evaluate=False, deadline=600)
+    rounds = wr.Rounds(of, evaluate=False, deadline=600)
     print("ready", flush=True)
     sys.stdin.readline()
     trained = rounds.run().parameters["w"]
     print(trained[0], trained[-1], flush=True)
 
 
-def _hospitals(study: RegionStudy) -> None:
+def _hospitals(of: RegionStudy) -> None:
     print("ready", flush=True)
     while True:
-        study.step()
+        of.step()
         time.sleep(0.01)
 
 
 if __name__ == "__main__":
     party, folder, number = sys.argv[1:]
-    {"researcher": _researcher, "hospitals": _hospitals}[party](_study(Path(folder), int(number)))
+    {"researcher": _researcher, "hospitals": _hospitals}[party](study(Path(folder), int(number)))
