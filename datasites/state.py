@@ -24,10 +24,9 @@ from datasites.wire.decision import SignedDecision
 from datasites.wire.excerpt import SignedExcerpt
 from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
-from datasites.wire.spool import SMALL, Buffer
+from datasites.wire.spool import Buffer
 
 _KEEP_REPLIES = 2
-_STEP = 1024 * 1024
 _RAN = {  # outcomes of a run that took place, as opposed to what was not allowed
     Reason.CODE_ERROR,
     Reason.TIMEOUT,
@@ -190,11 +189,8 @@ class State:
         the audit log, which others read: a digest can tell what a few numbers were.
         """
         with self.audit.transaction() as db:
-            reply = answer.reply
-            # SQLite takes a value whole, and copies it: a large one is written into its row afterwards
-            large = memoryview(reply) if reply is not None and len(reply) >= SMALL else None
-            row = db.execute(
-                f"INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, {'zeroblob(?)' if large else '?'}, 0, ?, ?)",  # noqa: S608
+            db.execute(
+                "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
                 (
                     study,
                     answer.number,
@@ -202,15 +198,11 @@ class State:
                     answer.outcome,
                     int(answer.fit),
                     int(answer.evaluate),
-                    len(large) if large else reply,
+                    answer.reply,
                     answer.answered_at,
                     answer.seconds,
                 ),
-            ).lastrowid
-            if large and row:
-                with db.blobopen("rounds", "reply", row) as blob:
-                    for start in range(0, len(large), _STEP):
-                        blob.write(large[start : start + _STEP])
+            )
             db.execute(
                 "UPDATE rounds SET reply = NULL WHERE study = ? AND number <= ? AND posted = 1 AND reply IS NOT NULL",
                 (study, answer.number - _KEEP_REPLIES),
