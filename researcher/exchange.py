@@ -168,6 +168,7 @@ class StoreExchange:
             name = keys.round_up(self._study, ticket.number, hospital)
             sealed = self._store.fetch(name, self._most_bytes, self._spool)
             plaintext = self._keys.open(self._identity, hospital, sealed or b"", self._spool)
+            del sealed  # a large one is not kept beside what was in it
             reply, parameters, metrics = decode_reply(plaintext)
         except Unavailable:
             raise
