@@ -10,7 +10,7 @@ STAGES=0 to leave the stages out. For 20 hospitals:
 
 RESULT: `seconds` a round and `mb_s`, the models' bytes both ways over it; `researcher_models` and `agent_models`, how
 many models the peak of *anonymous* memory (RssAnon: what no file holds, so that the kernel cannot take it back) is
-above the process at rest, looked at 50 times a second; `researcher_mb` and `agent_mb`, peaks of all resident memory,
+above the process at rest, looked at many times a second; `researcher_mb` and `agent_mb`, peaks of all resident memory,
 mapped files included, and `..._mapped_models`, how many models that is above the process at rest; `machine_mb`, the
 peak of all processes together; `copy` and `aes_gcm`, MB/s of the machine; a stage's MB/s.
 
@@ -193,7 +193,7 @@ class Memory:
         return self._most[process][1]
 
     def _look(self) -> None:
-        while not self._over.wait(0.02):
+        while not self._over.wait(0.01 * len(self._most)):
             for process, most in self._most.items():
                 most[:] = map(max, most, _status_mb(process))
 
@@ -223,8 +223,11 @@ class Watched:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.5):
+        took = 0.0
+        while not self._over.wait(max(0.5, 9 * took)):  # a look at many processes takes its time
+            began = time.monotonic()
             self.most_mb = max(self.most_mb, sum(map(_proportional_mb, _descendants(self._process))))
+            took = time.monotonic() - began
 
 
 def _descendants(process: int) -> list[int]:
@@ -251,7 +254,7 @@ def _agents(folder: Path) -> list[int]:
             words = process.read_bytes().split(b"\0")
         except OSError:  # it has ended
             continue
-        if b"serve" in words and str(folder).encode() in b" ".join(words):
+        if b"serve" in words and any(Path(word.decode()).is_relative_to(folder) for word in words):
             found.append(int(process.parent.name))
     return found
 
