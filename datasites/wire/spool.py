@@ -25,7 +25,7 @@ SMALL = 8 * 1024 * 1024  # what is smaller stays in memory
 
 
 class Draft(Protocol):
-    """A buffer that is being written, in any order."""
+    """A buffer that is being written, each byte once, in any order."""
 
     def write(self, start: int, data: Buffer) -> None:
         """Raises Unavailable, of which DiskFull is one."""
@@ -49,14 +49,20 @@ MEMORY = Spool()
 
 
 class _InMemory:
+    """Takes memory for what is written, and none for a size that somebody has claimed."""
+
     def __init__(self, size: int) -> None:
-        self._data = bytearray(size)
+        self._size = size
+        self._parts: dict[int, bytes] = {}
 
     def write(self, start: int, data: Buffer) -> None:
-        self._data[start : start + len(data)] = data
+        self._parts[start] = bytes(data)
 
     def done(self) -> Buffer:
-        return bytes(self._data)
+        whole = b"".join(self._parts[start] for start in sorted(self._parts))
+        if len(whole) != self._size:
+            raise ValueError("not written whole")
+        return whole
 
 
 class _InFile:

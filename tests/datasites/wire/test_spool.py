@@ -26,7 +26,10 @@ def test_what_is_written_in_any_order_is_read_and_leaves_no_name(tmp_path: Path)
         draft.write(0, BYTES[:1000])
         assert list(tmp_path.iterdir()) == []
         assert draft.done() == BYTES
-    assert isinstance(Spool(tmp_path).draft(SMALL - 1).done(), bytes)
+    small = Spool(tmp_path).draft(3)
+    small.write(0, memoryview(b"abc"))
+    assert small.done() == b"abc"
+    assert isinstance(small.done(), bytes)
 
 
 def test_a_buffer_cannot_be_changed_and_is_not_in_memory_alone(tmp_path: Path) -> None:
@@ -44,6 +47,16 @@ def test_a_buffer_that_was_not_written_whole_is_not_given(tmp_path: Path) -> Non
     draft.write(0, BYTES[:-5000])
     with pytest.raises(ValueError, match="greater than file size"):
         draft.done()
+    with pytest.raises(ValueError, match="not written whole"):
+        MEMORY.draft(3).done()
+
+
+def test_a_size_that_was_claimed_takes_no_room(tmp_path: Path) -> None:
+    room = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
+    for spool in (MEMORY, Spool(tmp_path)):
+        draft = spool.draft(max(room, 1 << 45))
+        draft.write(0, b"a little")
+        del draft
 
 
 def test_a_full_disk_is_one_sentence_and_gives_its_room_back(tmp_path: Path) -> None:
