@@ -43,8 +43,9 @@ def federation(
         connected = wr.connect(file, _RESEARCHER, folder / "researcher", options)
         for site in sites:
             site.trust(_RESEARCHER, connected.fingerprint)
-        connected.wait_for_hospitals(120)
-        connected.wait_for_datasets("readmissions", 120)
+        patience = 60 + 20 * len(sites)  # agents that share this machine's cores
+        connected.wait_for_hospitals(patience)
+        connected.wait_for_datasets("readmissions", patience)
         yield connected
     finally:
         for agent in agents:
@@ -72,14 +73,14 @@ def submitted(
     submission = connected.submit(study, rehearse(study, connected.datasets(study.dataset)[:3]))
     for hospital in hospitals:
         with Datasite.opened(folder / hospital) as site:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 60 + 10 * len(hospitals)
             while not len(site.studies().query("digest == @submission.digest")):
                 if time.monotonic() > until:
                     raise workload.BaselineFailed(f"The study did not arrive at {hospital}.")
                 time.sleep(0.1)
             site.set_policy("readmissions", policy)
             site.approve(submission.digest)
-    submission.wait(timeout=120)
+    submission.wait(timeout=60 + 20 * len(hospitals))
     return submission
 
 

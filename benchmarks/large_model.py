@@ -3,11 +3,16 @@
 Hospitals in processes of their own, a folder as the store, no training but an addition: sandbox, gate, encryption,
 parts and FedAvg are all that a round does. Then each stage alone, beside this machine's own speed of copying memory and
 of AES-GCM in the same run. Environment: MILLION=25 parameters, DTYPE=float32 (or float16), HOSPITALS=3, ROUNDS=4, and
-IN_TURN=1 to let one hospital work at a time, as machines of their own would not have to share this one's memory.
+IN_TURN=1 to let one hospital work at a time, as machines of their own would not have to share this one's memory;
+STAGES=0 to leave the stages out. For 20 hospitals:
 
-RESULT: `seconds` a round and `mb_s`, the models' bytes both ways over it; `researcher_mb` and `agent_mb`, peaks of
-resident memory, and `researcher_models` and `agent_models`, how many models that is beyond the process at rest;
-`machine_mb`, the peak of all processes together; `copy` and `aes_gcm`, MB/s of the machine; a stage's MB/s.
+    make bench ONLY=large_model HOSPITALS=20 ROUNDS=2 IN_TURN=1 STAGES=0
+
+RESULT: `seconds` a round and `mb_s`, the models' bytes both ways over it; `researcher_models` and `agent_models`, how
+many models the peak of *anonymous* memory (RssAnon: what no file holds, so that the kernel cannot take it back) is
+above the process at rest, looked at many times a second; `researcher_mb` and `agent_mb`, peaks of all resident memory,
+mapped files included, and `..._mapped_models`, how many models that is above the process at rest; `machine_mb`, the
+peak of all processes together; `copy` and `aes_gcm`, MB/s of the machine; a stage's MB/s.
 
     python -m benchmarks.large_model
 """
@@ -37,11 +42,14 @@ from benchmarks.federation import federation, submitted
 from datasites.wire import keys
 from datasites.wire.arrays import pack, unpack
 from datasites.wire.identity import Identity
+from datasites.wire.pieces import Pieces
+from datasites.wire.spool import Spool
 from datasites.wire.store import Store
 from policies.examples import example_text
 
 MILLION, ROUNDS = int(os.environ.get("MILLION", "25")), int(os.environ.get("ROUNDS", "4"))
 DTYPE, IN_TURN = np.dtype(os.environ.get("DTYPE", "float32")), os.environ.get("IN_TURN") == "1"
+STAGES = os.environ.get("STAGES") != "0"
 HOSPITALS = tuple(f"hospital-{number + 1}" for number in range(int(os.environ.get("HOSPITALS", "3"))))
 MODEL_MB = DTYPE.itemsize * MILLION
 
@@ -51,7 +59,7 @@ def main() -> int:
         folder = Path(scratch)
         rounds = _rounds(folder)
         print(f"rounds: {rounds}", flush=True)  # the stages of a large model take minutes more
-        result = rounds | _stages(folder)
+        result = rounds | (_stages(folder) if STAGES else {})
     table = Table("what", "measured")
     for name, value in result.items():
         table.add_row(name, f"{value:,}")
@@ -73,26 +81,27 @@ def _rounds(folder: Path) -> dict[str, float]:
             "large", "Measure a round", code, "readmissions", ROUNDS, {"million": MILLION, "dtype": DTYPE.name}
         )
         submission = submitted(connected, folder, study, policy, HOSPITALS)
-        agents = {pid: _peak_mb(pid) for pid in _agents(folder)}
-        at_rest = _peak_mb(os.getpid())
+        me, agents = os.getpid(), _agents(folder)
         ended: list[float] = []
-        with Watched(os.getpid()) as watched, _turns(connected.store, submission.digest, folder):
+        with (
+            Memory([me, *agents]) as memory,
+            Watched(me) as watched,
+            _turns(connected.store, submission.digest, folder),
+        ):
             rounds = wr.Rounds(submission, evaluate=False, deadline=3600)
             rounds.run(on_round=lambda _: ended.append(time.monotonic()))
-        seconds = median(after - before for before, after in pairwise(ended))  # without the first, which starts workers
-        peak = _peak_mb(os.getpid())
-        agent = max(_peak_mb(pid) for pid in agents)
-        grown = max(_peak_mb(pid) - rest for pid, rest in agents.items())
-    moved = 2 * MODEL_MB * len(HOSPITALS)
-    return {
+    seconds = median(after - before for before, after in pairwise(ended))  # without the first, which starts workers
+    found: dict[str, float] = {
         "seconds": round(seconds, 2),
-        "mb_s": round(moved / seconds, 1),
-        "researcher_mb": peak,
-        "researcher_models": round((peak - at_rest) / MODEL_MB, 1),
-        "agent_mb": agent,
-        "agent_models": round(grown / MODEL_MB, 1),
-        "machine_mb": watched.most_mb,
+        "mb_s": round(2 * MODEL_MB * len(HOSPITALS) / seconds, 1),
     }
+    for who, processes in (("researcher", [me]), ("agent", agents)):
+        found |= {
+            f"{who}_models": round(max(map(memory.anonymous_mb, processes)) / MODEL_MB, 2),
+            f"{who}_mapped_models": round(max(map(memory.grown_mb, processes)) / MODEL_MB, 2),
+            f"{who}_mb": max(map(memory.most_mb, processes)),
+        }
+    return found | {"machine_mb": watched.most_mb}
 
 
 def _stages(folder: Path) -> dict[str, float]:
@@ -102,17 +111,18 @@ def _stages(folder: Path) -> dict[str, float]:
     random, store = np.random.default_rng(0), Store(f"file://{folder}/stages")
     arrays = {f"layer{i}": random.normal(size=MILLION * 40_000).astype(DTYPE) for i in range(25)}
     packed = pack({}, arrays)
-    sealed = hospital.seal(researcher.public, packed)
+    pieces, spool = Pieces((packed,)), Spool(folder)
+    sealed = hospital.seal_in_chunks(researcher.public, pieces, spool)
     store.put("model", sealed)
     stages: dict[str, Callable[[], object]] = {
         "copy": lambda: bytearray(packed),
         "aes_gcm": lambda: AESGCM(bytes(32)).encrypt(bytes(12), packed, None),
         "pack": lambda: pack({}, arrays),
-        "seal": lambda: hospital.seal(researcher.public, packed),
+        "seal": lambda: hospital.seal_in_chunks(researcher.public, Pieces((packed,)), spool),
         "put": lambda: store.put("model", sealed),
-        "get": lambda: store.get("model", 2 * len(sealed)),
-        "open": lambda: researcher.open(hospital.public, sealed),
-        "unpack": lambda: unpack(packed, len(packed)),
+        "get": lambda: store.fetch("model", 2 * len(sealed), spool),
+        "open": lambda: researcher.open_large(hospital.public, sealed, spool),
+        "unpack": lambda: unpack(memoryview(packed), len(packed)),
     }
     return {name: round(MODEL_MB / min(_timed(stage) for _ in range(3))) for name, stage in stages.items()}
 
@@ -154,6 +164,49 @@ def _turns(store: Store, study: str, folder: Path) -> Iterator[None]:
             os.kill(agent, signal.SIGCONT)
 
 
+class Memory:
+    """The peaks of processes, each by itself."""
+
+    def __init__(self, processes: list[int]) -> None:
+        self._rest = {process: _status_mb(process) for process in processes}
+        self._most = {process: list(found) for process, found in self._rest.items()}
+        self._over, self._thread = threading.Event(), threading.Thread(target=self._look)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def anonymous_mb(self, process: int) -> int:
+        """Above the process at rest."""
+        return self._most[process][0] - self._rest[process][0]
+
+    def grown_mb(self, process: int) -> int:
+        """Resident memory, mapped files included, above the process at rest."""
+        return self._most[process][1] - self._rest[process][1]
+
+    def most_mb(self, process: int) -> int:
+        """Resident memory."""
+        return self._most[process][1]
+
+    def _look(self) -> None:
+        while not self._over.wait(0.01 * len(self._most)):
+            for process, most in self._most.items():
+                most[:] = map(max, most, _status_mb(process))
+
+
+def _status_mb(process: int) -> tuple[int, int]:
+    """(anonymous, all resident) memory."""
+    with suppress(OSError, IndexError):
+        status = Path(f"/proc/{process}/status").read_text()
+        anonymous, resident = (int(status.split(name)[1].split()[0]) // 1024 for name in ("RssAnon:", "VmRSS:"))
+        return anonymous, resident
+    return 0, 0  # it has ended
+
+
 class Watched:
     """The most memory that a process and its descendants have had together; what they share counts once."""
 
@@ -170,8 +223,11 @@ class Watched:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.5):
+        took = 0.0
+        while not self._over.wait(max(0.5, 9 * took)):  # a look at many processes takes its time
+            began = time.monotonic()
             self.most_mb = max(self.most_mb, sum(map(_proportional_mb, _descendants(self._process))))
+            took = time.monotonic() - began
 
 
 def _descendants(process: int) -> list[int]:
@@ -198,15 +254,9 @@ def _agents(folder: Path) -> list[int]:
             words = process.read_bytes().split(b"\0")
         except OSError:  # it has ended
             continue
-        if b"serve" in words and str(folder).encode() in b" ".join(words):
+        if b"serve" in words and any(Path(word.decode()).is_relative_to(folder) for word in words):
             found.append(int(process.parent.name))
     return found
-
-
-def _peak_mb(process: int) -> int:
-    """Of resident memory, so far."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 if __name__ == "__main__":

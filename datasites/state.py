@@ -22,9 +22,12 @@ from datasites.ledger.store import Ledger
 from datasites.wire.canonical import sha256
 from datasites.wire.decision import SignedDecision
 from datasites.wire.excerpt import SignedExcerpt
+from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
+from datasites.wire.spool import SMALL, Buffer
 
 _KEEP_REPLIES = 2
+_STEP = 1024 * 1024
 _RAN = {  # outcomes of a run that took place, as opposed to what was not allowed
     Reason.CODE_ERROR,
     Reason.TIMEOUT,
@@ -77,7 +80,7 @@ class AnsweredRound:
     outcome: str
     fit: bool
     evaluate: bool
-    reply: bytes | None
+    reply: Buffer | None
     answered_at: str
     seconds: float
 
@@ -187,8 +190,11 @@ class State:
         the audit log, which others read: a digest can tell what a few numbers were.
         """
         with self.audit.transaction() as db:
-            db.execute(
-                "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+            reply = answer.reply
+            # SQLite takes a value whole, and copies it: a large one is written into its row afterwards
+            large = memoryview(reply) if reply is not None and len(reply) >= SMALL else None
+            row = db.execute(
+                f"INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, {'zeroblob(?)' if large else '?'}, 0, ?, ?)",  # noqa: S608
                 (
                     study,
                     answer.number,
@@ -196,11 +202,15 @@ class State:
                     answer.outcome,
                     int(answer.fit),
                     int(answer.evaluate),
-                    answer.reply,
+                    len(large) if large else reply,
                     answer.answered_at,
                     answer.seconds,
                 ),
-            )
+            ).lastrowid
+            if large and row:
+                with db.blobopen("rounds", "reply", row) as blob:
+                    for start in range(0, len(large), _STEP):
+                        blob.write(large[start : start + _STEP])
             db.execute(
                 "UPDATE rounds SET reply = NULL WHERE study = ? AND number <= ? AND posted = 1 AND reply IS NOT NULL",
                 (study, answer.number - _KEEP_REPLIES),
@@ -213,7 +223,7 @@ class State:
     def _note_answer(self, study: str, answer: AnsweredRound) -> None:
         reply = answer.reply or b""
         fields: dict[str, Value] = {"study": study, "round": answer.number, "request": answer.request}
-        fields |= {"reply": sha256(reply), "bytes": len(reply)}
+        fields |= {"reply": Pieces((reply,)).digest, "bytes": len(reply)}
         if answer.outcome == "released":
             self.audit.add(Kind.RELEASED, fit=answer.fit, evaluate=answer.evaluate, **fields)
         else:

@@ -4,6 +4,7 @@ WardroundError
 ├── InvalidInput      what was given cannot be used; the message says what is wrong, the hint what to do
 ├── Refused           understood, but not allowed
 └── Unavailable       cannot be done now (store unreachable, hospital offline); trying again may help
+    ├── DiskFull      this machine's disk has no room
     └── StoreAway     the store cannot be used now
         └── NotAllowed    it was reached, and says that this participant may not do that
 """
@@ -37,6 +38,10 @@ class Refused(WardroundError):
 
 class Unavailable(WardroundError):
     """Cannot be done now; trying again may help."""
+
+
+class DiskFull(Unavailable):
+    """This machine's disk has no room."""
 
 
 class StoreAway(Unavailable):

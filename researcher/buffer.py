@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from datasites.wire.arrays import Arrays, pack, unpack
+from datasites.wire.arrays import Arrays, pack, packed, unpack
 from datasites.wire.files import write_atomically
+from datasites.wire.spool import mapped
 from policies.errors import InvalidInput
 from researcher.journal import Checkpoint, Journal
 from researcher.strategies.layout import is_weight
@@ -123,11 +124,11 @@ class StepJournal:
         return Step(**header, out=out, sums=sums), records
 
     def _write_state(self, version: int, state: Arrays) -> None:
-        write_atomically(self._path(version), pack({"version": version}, state))
+        write_atomically(self._path(version), packed({"version": version}, state))
 
     def _unpacked(self, path: Path) -> tuple[dict[str, Any], Arrays]:
         try:
-            blob = path.read_bytes()
+            blob = mapped(path)
             return unpack(blob, len(blob))
         except (OSError, InvalidInput):
             raise InvalidInput(f"{path} is missing or damaged.", "Restore it, or go on with Rounds.") from None

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from datasites.wire import keys
+from datasites.wire import chunked, keys
 from datasites.wire.arrays import Arrays
 from datasites.wire.compression import read_update, send_state
 from datasites.wire.contract import array_problems, metric_problems
@@ -17,9 +17,11 @@ from datasites.wire.manifest import Manifest
 from datasites.wire.outputs import OutputContract
 from datasites.wire.pace import Pace
 from datasites.wire.peers import PinnedPeers
-from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, encode_request, most_bytes, request_digest
+from datasites.wire.pieces import Pieces
+from datasites.wire.rounds import RoundReply, RoundRequest, decode_reply, most_bytes, request_pieces
+from datasites.wire.spool import MEMORY, Buffer, Spool
 from datasites.wire.store import Store
-from policies.errors import InvalidInput, Unavailable, WardroundError
+from policies.errors import DiskFull, InvalidInput, Unavailable, WardroundError
 from researcher.hospital_keys import HospitalKeys
 
 _AT_ONCE, _SMALL_BYTES = 8, 1024 * 1024  # requests to a store far away; no model is larger that travels beside others
@@ -79,10 +81,12 @@ class Exchange(Protocol):
 
 
 class StoreExchange:
-    """The boxes of one study in the store, as its researcher uses them."""
+    """The boxes of one study in the store, as its researcher uses them. spool: where large messages lie meanwhile."""
 
-    def __init__(self, manifest: Manifest, identity: Identity, peers: PinnedPeers, store: Store) -> None:
-        self._manifest = manifest
+    def __init__(
+        self, manifest: Manifest, identity: Identity, peers: PinnedPeers, store: Store, spool: Spool = MEMORY
+    ) -> None:
+        self._manifest, self._spool = manifest, spool
         self._study = manifest.digest
         self._most_bytes = most_bytes(manifest)
         self._identity, self._store = identity, store
@@ -97,17 +101,23 @@ class StoreExchange:
 
         def posted(hospital: str) -> Ticket:
             request = RoundRequest(study=self._study, number=number, hospital=hospital, evaluate=evaluate, fit=fit)
-            plaintext = encode_request(request, message)
-            sealed = self._identity.seal(self._keys.of(hospital), plaintext)
-            self._store.put(keys.round_down(self._study, hospital, number), sealed)
-            return Ticket(number, request_digest(plaintext), evaluate, fit)
+            plaintext = request_pieces(request, message)
+            self._store.put(keys.round_down(self._study, hospital, number), self._sealed(hospital, plaintext))
+            return Ticket(number, plaintext.digest, evaluate, fit)
 
         tickets = dict(zip(hospitals, self._each(posted, hospitals), strict=True))
         self._sent |= {(hospital, number): read for hospital in hospitals}
         return tickets
 
+    def _sealed(self, hospital: str, plaintext: Pieces) -> Buffer:
+        """Raises Refused, Unavailable."""
+        public = self._keys.of(hospital)
+        if plaintext.size >= chunked.LARGE and self._keys.read_chunks(hospital):
+            return self._identity.seal_in_chunks(public, plaintext, self._spool)
+        return self._identity.seal(public, plaintext.join())
+
     def answers(self, tickets: Mapping[str, Ticket], seconds: float) -> Iterator[Answer]:
-        """A store that is away for a while is waited for."""
+        """A store that is away for a while is waited for. Raises DiskFull."""
         # from the round's beginning: a look for each of many answers would list all of them each time
         waiting, pace, deadline = dict(tickets), pace_of_answers(self._store), time.monotonic() + seconds
         while waiting:
@@ -148,14 +158,18 @@ class StoreExchange:
             }
             found = [(h, ticket) for h, ticket in sorted(waiting.items()) if (ticket.number, h) in there]
             yield from filter(None, self._each(self._read, found))
+        except DiskFull:  # of this machine: no waiting helps
+            raise
         except Unavailable:
             return
 
     def _read(self, asked: tuple[str, Ticket]) -> Answer | None:
         hospital, ticket = asked
         try:
-            raw = self._store.get(keys.round_up(self._study, ticket.number, hospital), self._most_bytes)
-            plaintext = self._keys.open(self._identity, hospital, raw or b"")
+            name = keys.round_up(self._study, ticket.number, hospital)
+            sealed = self._store.fetch(name, self._most_bytes, self._spool)
+            plaintext = self._keys.open(self._identity, hospital, sealed or b"", self._spool)
+            del sealed  # a large one is not kept beside what was in it
             reply, parameters, metrics = decode_reply(plaintext)
         except Unavailable:
             raise

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
-from datasites.wire import successions
+from datasites.wire import protocol, successions
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.peers import PinnedPeers
+from datasites.wire.spool import MEMORY, Buffer, Spool
 from datasites.wire.store import Store
 from policies.errors import Refused
 
@@ -28,15 +29,19 @@ class HospitalKeys:
             self._public[hospital] = self._peers.require(hospital)
         return self._public[hospital]
 
-    def open(self, identity: Identity, hospital: str, envelope: bytes) -> bytes:
+    def read_chunks(self, hospital: str) -> bool:
+        """Whether the hospital's release opens messages that are sealed in chunks. Raises Unavailable."""
+        return protocol.of(self._store, self.of(hospital)).most >= protocol.CHUNKS
+
+    def open(self, identity: Identity, hospital: str, envelope: Buffer, spool: Spool = MEMORY) -> Buffer:
         """An answer; one that was sealed before the hospital replaced its keys is still good. Raises Refused, of which
         the next try may make another thing; KeysForked; Unavailable."""
         try:
-            return identity.open(self.of(hospital), envelope, earlier=True)
+            return identity.open_large(self.of(hospital), envelope, spool, earlier=True)
         except Refused:
             if not self._follow(hospital):
                 raise
-        return identity.open(self.of(hospital), envelope, earlier=True)
+        return identity.open_large(self.of(hospital), envelope, spool, earlier=True)
 
     def _follow(self, hospital: str) -> bool:
         now = time.monotonic()

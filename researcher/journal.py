@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasites.wire.arrays import Arrays, pack, unpack
+from datasites.wire.arrays import Arrays, pack, packed, unpack
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.limits import ROUND_BYTES
+from datasites.wire.spool import Spool, mapped
 from policies.errors import InvalidInput
 
 _STATE, _SUM = "state.safetensors", "sum.safetensors"
@@ -53,9 +54,15 @@ class Journal:
         if not (self.folder / _STATE).exists():
             self.move(Checkpoint(0, 0, False, initial))
 
+    @property
+    def spool(self) -> Spool:
+        """Where large messages of the study lie while it works on them."""
+        return Spool(self.folder)
+
     def checkpoint(self) -> Checkpoint:
+        """The state. Large arrays lie in its file, and are read from there when they are looked at."""
         try:
-            header, arrays = unpack((self.folder / _STATE).read_bytes(), MOST_BYTES)
+            header, arrays = unpack(mapped(self.folder / _STATE), MOST_BYTES)
             memory = {n.removeprefix(_MEMORY): arrays.pop(n) for n in list(arrays) if n.startswith(_MEMORY)}
             numbers = int(header["round"]), int(header["messages"]), bool(header["evaluated"])
             return Checkpoint(*numbers, arrays, header.get("strategy"), memory)
@@ -85,7 +92,7 @@ class Journal:
             "strategy": checkpoint.strategy,
         }
         memory = {_MEMORY + name: array for name, array in checkpoint.memory.items()}
-        write_atomically(self.folder / _STATE, pack(header, {**checkpoint.parameters, **memory}))
+        write_atomically(self.folder / _STATE, packed(header, {**checkpoint.parameters, **memory}))
 
     def history(self) -> list[dict[str, Any]]:
         """One record for each hospital and message, in order."""

@@ -30,6 +30,7 @@ from datasites.wire.contract import describe_arrays, not_finite
 from datasites.wire.limits import STAR_BYTES
 from datasites.wire.outputs import OutputContract
 from datasites.wire.rehearsed import RehearsalReport, RehearsedTwin
+from datasites.wire.spool import Buffer
 from policies.errors import InvalidInput
 from researcher.cost import Cost
 from researcher.dataset import Dataset
@@ -87,7 +88,7 @@ class _Call:
     """One call of the study's function: the frame that came back, what is in it, and how long it took."""
 
     task: Task
-    frame: bytes
+    frame: Buffer
     outcome: Outcome
     seconds: float
 

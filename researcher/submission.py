@@ -176,7 +176,8 @@ class Submission:
         refuse_single(self.manifest)
         if self.manifest.gossip is not None:
             raise InvalidInput("This study's hospitals train without a centre.", "Use Gossiping(submission).run().")
-        return StoreExchange(self.manifest, self.federation.identity, self.federation.peers, self.federation.store)
+        federation = self.federation
+        return StoreExchange(self.manifest, federation.identity, federation.peers, federation.store, self.journal.spool)
 
     def status(self) -> pd.DataFrame:
         """One row per hospital: its decision, limits and reason."""

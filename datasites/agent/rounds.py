@@ -26,6 +26,7 @@ from datasites.state import NOT_THE_CODES, now
 from datasites.wire.arrays import Arrays
 from datasites.wire.compression import packed, read_state
 from datasites.wire.contract import array_problems
+from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import (
     EvaluateReport,
@@ -33,11 +34,12 @@ from datasites.wire.rounds import (
     RoundReply,
     RoundRequest,
     decode_request,
-    encode_reply,
+    reply_pieces,
     request_digest,
 )
 from datasites.wire.secagg.messages import SecureReply, SecureRequest, decode_secure_request, encode_secure
-from policies.errors import Refused, WardroundError
+from datasites.wire.spool import Buffer
+from policies.errors import Refused, Unavailable, WardroundError
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +49,15 @@ class Interrupted(Exception):
 
 
 class Message:
-    """What a researcher sent. It is read once, and then only its digest is kept: a model may be large."""
+    """What a researcher sent. It is read once, and then only its digest is kept: a model may be large.
 
-    def __init__(self, plaintext: bytes) -> None:
-        self.plaintext = plaintext
+    in_chunks: whether it was sealed so."""
+
+    def __init__(self, plaintext: Buffer, in_chunks: bool = False) -> None:
+        self.plaintext, self.in_chunks = plaintext, in_chunks
         self.digest = request_digest(plaintext)
 
-    def taken(self) -> bytes:
+    def taken(self) -> Buffer:
         """The plaintext, which is not here any more afterwards."""
         plaintext, self.plaintext = self.plaintext, b""
         return plaintext
@@ -63,12 +67,17 @@ class Message:
 class Answer:
     """`kept`: what the round leaves here for the next one; empty where that stays what it was."""
 
-    plaintext: bytes
+    pieces: Pieces
     outcome: str  # "released" or a reason's code
     fit: bool
     evaluate: bool
     seconds: float
     kept: Arrays
+
+    @property
+    def plaintext(self) -> bytes:
+        """What is sealed for the researcher, joined."""
+        return self.pieces.join()
 
 
 @dataclass(frozen=True)
@@ -146,7 +155,7 @@ class RoundRunner:
             seconds=self.told(seconds, worked.noise),
         )
         return Answer(
-            plaintext=encode_reply(reply, worked.leaving, worked.evaluated.arrays if worked.evaluated else None),
+            pieces=reply_pieces(reply, worked.leaving, worked.evaluated.arrays if worked.evaluated else None),
             outcome=reason or "released",
             fit=bool(request and request.fit),
             evaluate=bool(request and request.evaluate),
@@ -188,7 +197,7 @@ class RoundRunner:
             reply = reply.model_copy(update={"reason": refused.reason})
             log.warning("study %s message %d: %s", self._study[:12], number, refused.reason.text)
         return Answer(
-            plaintext=encode_secure(reply, arrays),
+            pieces=Pieces((encode_secure(reply, arrays),)),
             outcome=reply.reason or "released",
             fit=bool(adds and adds.fit),
             evaluate=bool(adds and adds.evaluate),
@@ -296,7 +305,7 @@ class RoundRunner:
         return verdict.released
 
     def _judge(
-        self, task: Task, number: int, frame: bytes, parameters: Arrays, spent: int, noise: float | None
+        self, task: Task, number: int, frame: Buffer, parameters: Arrays, spent: int, noise: float | None
     ) -> Verdict:
         try:
             return self._bench.release(task, frame, parameters, spent, self._must_stop, noise)
@@ -306,7 +315,7 @@ class RoundRunner:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             return Verdict(None, Reason.HOSPITAL, (str(problem),))
 
-    def _hold(self, task: Task, number: int, frame: bytes, verdict: Verdict, told: bool) -> None:
+    def _hold(self, task: Task, number: int, frame: Buffer, verdict: Verdict, told: bool) -> None:
         """told: in the audit log, whose length others see; with gate noise that would tell them what noise hides."""
         reason, at = verdict.reason or Reason.HOSPITAL, now().isoformat()
         try:
@@ -342,7 +351,8 @@ class RoundRunner:
         except (WardroundError, OSError) as problem:
             log.error("study %s round %d: %s", self._study[:12], number, problem)
             # not the table's fault: the approved copy was changed, or the disk is full
-            raise RoundRefused(Reason.HOSPITAL if isinstance(problem, Refused | OSError) else Reason.TABLE) from None
+            here = isinstance(problem, Refused | Unavailable | OSError)
+            raise RoundRefused(Reason.HOSPITAL if here else Reason.TABLE) from None
 
     def told(self, seconds: float, noise: float | None) -> float:
         """In tenths: finer, it would be a number of the code's choice. How long a round of the private tier takes grows

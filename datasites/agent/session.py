@@ -22,11 +22,13 @@ from datasites.agent.workbench import Workbench
 from datasites.approval.enforcement import PolicyWatch
 from datasites.audit.entry import Kind
 from datasites.state import AnsweredRound, State, now
-from datasites.wire import keys, quarantine
+from datasites.wire import chunked, keys, quarantine
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.pace import Pace
+from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import is_addressed, most_bytes
+from datasites.wire.spool import Buffer
 from datasites.wire.store import Store
 from policies.errors import Refused, Unavailable, WardroundError
 
@@ -57,6 +59,7 @@ class StudySession(threading.Thread):
         self._identity, self._researcher = identity, researcher
         self._store, self._state, self._bench = store, state, bench
         self._most_bytes = most_bytes(bench.manifest)
+        self._spool = bench.spool
         self._longest_wait = longest_wait if store.remote else min(longest_wait, _AT_LEAST_LOCAL_SECONDS)
         self._pace = Pace(self._longest_wait)
         self._follow = follow
@@ -135,14 +138,14 @@ class StudySession(threading.Thread):
 
     def _handle(self, key: str, tag: str) -> bool:
         """Whether it was a message of the researcher's for this very place; others are put aside."""
-        raw: bytes | None = b""
+        raw: Buffer | None = b""
         try:
-            raw = self._store.get(key, self._most_bytes)
+            raw = self._store.fetch(key, self._most_bytes, self._spool)
             if raw is None:
                 return False  # the round was closed and its message withdrawn just now
             if (plaintext := self._opened(raw)) is None:
                 return False
-            message = Message(plaintext)
+            message = Message(plaintext, in_chunks=chunked.Message.parse(raw) is not None)
             del plaintext  # the message alone holds it, until it is read
             number = self._number(key, message.plaintext)
             stored = self._state.answer(self.study, number)
@@ -161,16 +164,16 @@ class StudySession(threading.Thread):
             self._answer(number, message)
         return True
 
-    def _opened(self, raw: bytes) -> bytes | None:
+    def _opened(self, raw: Buffer) -> Buffer | None:
         """None for the message of a researcher who has replaced its keys. Raises Refused."""
         try:
-            return self._identity.open(self._researcher, raw)
+            return self._identity.open_large(self._researcher, raw, self._spool)
         except Refused:
             if self._follow():
                 return None
             raise
 
-    def _number(self, key: str, plaintext: bytes) -> int:
+    def _number(self, key: str, plaintext: Buffer) -> int:
         """The round. Raises Refused for what was signed for another place, and copied here by whoever has the store:
         were it answered, the round that belongs here could not be any more."""
         name = keys.last(key)
@@ -191,7 +194,7 @@ class StudySession(threading.Thread):
             outcome=answer.outcome,
             fit=answer.fit,
             evaluate=answer.evaluate,
-            reply=self._identity.seal(self._researcher, answer.plaintext),
+            reply=self._sealed(answer.pieces, message.in_chunks),
             answered_at=now().isoformat(),
             seconds=answer.seconds,
         )
@@ -200,6 +203,12 @@ class StudySession(threading.Thread):
         self._kept.commit(row, kept)
         self._post(row)
         self._answered = time.monotonic()
+
+    def _sealed(self, plaintext: Pieces, in_chunks: bool) -> Buffer:
+        """In chunks for who has written in chunks, and so reads them."""
+        if in_chunks:
+            return self._identity.seal_in_chunks(self._researcher, plaintext, self._spool)
+        return self._identity.seal(self._researcher, plaintext.join())
 
     def _post(self, answer: AnsweredRound) -> None:
         if answer.reply is None:

@@ -29,6 +29,7 @@ from datasites.runner.replies import Task
 from datasites.wire.arrays import Arrays
 from datasites.wire.files import private_folder, write_atomically
 from datasites.wire.manifest import Manifest
+from datasites.wire.spool import Buffer, Spool
 from policies.errors import Refused
 
 _NAMES = 4 * 1024 * 1024  # of arrays and metrics, in a result's header
@@ -45,6 +46,7 @@ class Workbench:
             update={"seconds_per_round": min(limits.seconds_per_round, manifest.seconds_per_round)}
         )
         self.folder = home.study(manifest.digest)
+        self.spool = Spool(self.folder)  # for what of a large model is on its way
         self._idle_seconds = idle_seconds
         self._worker: Worker | None = None
         self._gate: Gate | None = None
@@ -53,7 +55,7 @@ class Workbench:
 
     def call(
         self, task: Task, parameters: Arrays, round_number: int, should_stop: Callable[[], bool], kept: Arrays
-    ) -> bytes:
+    ) -> Buffer:
         """Runs `fit` or `evaluate`; the frame that comes back is for the gate. kept: what the last round left.
 
         Raises WorkerFailed; after all but code_error the process is gone. Raises Refused when the approved copy is no
@@ -63,7 +65,7 @@ class Workbench:
         worker = self._ready() or self._start(code, should_stop)
         config = {**self.manifest.config, "round": round_number}
         try:
-            return worker.call(task, parameters, config, should_stop, kept)
+            return worker.call(task, parameters, config, should_stop, kept, self.spool)
         except WorkerFailed as failure:
             if failure.code is not Code.CODE_ERROR:
                 self.stop()
@@ -74,7 +76,7 @@ class Workbench:
     def release(
         self,
         task: Task,
-        frame: bytes,
+        frame: Buffer,
         sent: Arrays,
         spent: int,
         should_stop: Callable[[], bool],
@@ -87,7 +89,7 @@ class Workbench:
         terms = self._terms(noise)
         self._gate = self._gate or self._open_gate()
         try:
-            return self._gate.examine(task, frame, sent, spent, terms, should_stop)
+            return self._gate.examine(task, frame, sent, spent, terms, should_stop, self.spool)
         except (GateFailed, WorkerFailed):
             self._gate = None
             raise

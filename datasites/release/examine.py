@@ -10,6 +10,7 @@ from datasites.release.terms import Terms
 from datasites.runner.replies import Outcome, Task, decode_result
 from datasites.wire.arrays import Arrays
 from datasites.wire.reasons import Reason
+from datasites.wire.spool import Buffer
 from policies.errors import InvalidInput
 
 
@@ -22,7 +23,7 @@ class Verdict:
     details: tuple[str, ...] = ()
 
 
-def examine(task: Task, frame: bytes, sent: Arrays, spent: int, terms: Terms) -> Verdict:
+def examine(task: Task, frame: Buffer, sent: Arrays, spent: int, terms: Terms) -> Verdict:
     """Decodes a frame that nothing is known of, checks it against every rule, and rounds what may leave."""
     try:
         outcome = decode_result(task, frame)

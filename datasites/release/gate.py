@@ -19,15 +19,16 @@ from datasites.release.noise import noised
 from datasites.release.terms import Terms
 from datasites.release.words import READY, REASON_BYTES, decode_verdict
 from datasites.runner.errors import Code, WorkerFailed
-from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
+from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, read_large, write_frame
 from datasites.runner.launch import kill, pipe, start
 from datasites.runner.limits import GIB, MIB
 from datasites.runner.replies import Outcome, Task
 from datasites.runner.waiting import Patience
 from datasites.training.private.randomness import SecureRandom
-from datasites.wire.arrays import Arrays, pack
+from datasites.wire.arrays import Arrays, packed
 from datasites.wire.contract import array_problems
 from datasites.wire.reasons import Reason
+from datasites.wire.spool import MEMORY, Buffer, Spool
 from policies.errors import InvalidInput, WardroundError
 
 _SECONDS = 120.0  # a result of the greatest size takes a few
@@ -80,35 +81,38 @@ class Gate:
     def examine(
         self,
         task: Task,
-        frame: bytes,
+        frame: Buffer,
         sent: Arrays,
         spent: int,
         terms: Terms,
         should_stop: Callable[[], bool] | None = None,
+        spool: Spool = MEMORY,
     ) -> Verdict:
         """What may leave of a worker's frame; see `examine.examine`, and `noise` where the policy has gate noise.
 
-        `sent` is the state it was made from, `spent` the bytes let out in this round so far. Raises GateFailed, and
+        `sent` is the state it was made from, `spent` the bytes let out in this round so far, `spool` where a large
+        result lies. Raises GateFailed, and
         WorkerFailed STOPPED when `should_stop` says so; after either the gate is gone.
         """
-        verdict = self._judged(task, frame, sent, spent, terms, should_stop)
+        verdict = self._judged(task, frame, sent, spent, terms, should_stop, spool)
         return verdict if terms.noise is None or verdict.released is None else covered(verdict.released, sent, terms)
 
     def _judged(
         self,
         task: Task,
-        frame: bytes,
+        frame: Buffer,
         sent: Arrays,
         spent: int,
         terms: Terms,
         should_stop: Callable[[], bool] | None,
+        spool: Spool,
     ) -> Verdict:
         """The gate's own words."""
         if self._stopped:
             raise GateFailed("The gate has been stopped.")
         patience = Patience(_SECONDS, should_stop, self._is_gone)
         most = max(REASON_BYTES, written_bytes(task, terms.contract)) + 1
-        state = pack({}, sent) if terms.noise is None and terms.clip is not None else b""
+        state = packed({}, sent) if terms.noise is None and terms.clip is not None else b""
         header = json.dumps({"task": task, "spent": spent}).encode()
         try:
             if not self._ready:
@@ -119,7 +123,7 @@ class Gate:
                 raise InvalidInput("It answered before it was asked.")
             for part in (header, terms.model_dump_json().encode(), state, frame):
                 write_frame(self._tasks, part, patience)
-            return decode_verdict(task, read_frame(self._replies, most, patience), terms.contract)
+            return decode_verdict(task, read_large(self._replies, most, patience, spool), terms.contract)
         except (Closed, TooLarge, InvalidInput, WorkerFailed) as surprise:
             self.stop()
             if isinstance(surprise, WorkerFailed) and surprise.code is Code.STOPPED:

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from datasites.runner.replies import Task
-from datasites.wire.canonical import sha256
 from datasites.wire.files import private_folder, write_atomically
+from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
+from datasites.wire.spool import Buffer
 from policies.errors import InvalidInput
 
 MOST_NOTES = 1000
@@ -38,11 +39,11 @@ class HeldOutput:
 
 
 def hold(
-    folder: Path, study: str, number: int, task: Task, frame: bytes, reason: Reason, why: tuple[str, ...], at: str
+    folder: Path, study: str, number: int, task: Task, frame: Buffer, reason: Reason, why: tuple[str, ...], at: str
 ) -> HeldOutput:
     """Keeps an output. Keeping the same one twice is harmless."""
     private_folder(folder)
-    name = sha256(f"{study}/{number}/{task}/".encode() + frame)[:_NAME]
+    name = Pieces((f"{study}/{number}/{task}/".encode(), frame)).digest[:_NAME]
     note, blob = folder / f"{name}.json", folder / f"{name}.frame"
     used = sum(path.stat().st_size for path in folder.glob("*.frame") if path != blob)
     kept = used + len(frame) <= MOST_BYTES

@@ -14,6 +14,7 @@ import numpy as np
 from datasites.runner.replies import Outcome, Task
 from datasites.wire.arrays import Arrays
 from datasites.wire.outputs import ArraySpec, OutputContract
+from datasites.wire.spool import Buffer
 from policies.errors import InvalidInput
 
 _NUMBER = 8
@@ -49,7 +50,7 @@ def write(task: Task, outcome: Outcome, contract: OutputContract) -> bytes:
     return b"".join([count.tobytes(), numbers.tobytes(), *(arrays[name].tobytes() for name in specs), *kept])
 
 
-def read(task: Task, data: bytes, contract: OutputContract) -> Outcome:
+def read(task: Task, data: Buffer, contract: OutputContract) -> Outcome:
     """Raises InvalidInput for what is no such result."""
     names, specs = _places(task, contract)
     if len(data) != written_bytes(task, contract):
@@ -72,7 +73,7 @@ def _places(task: Task, contract: OutputContract) -> tuple[list[str], Mapping[st
     return sorted(set(names)), dict(sorted(specs.items()))
 
 
-def _arrays(data: bytes, at: int, specs: Mapping[str, ArraySpec]) -> Arrays:
+def _arrays(data: Buffer, at: int, specs: Mapping[str, ArraySpec]) -> Arrays:
     arrays: Arrays = {}
     for name, spec in specs.items():
         arrays[name] = np.frombuffer(data[at : at + spec.nbytes], spec.dtype).reshape(spec.shape)

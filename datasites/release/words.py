@@ -14,6 +14,7 @@ from datasites.release.examine import Verdict
 from datasites.runner.replies import Task
 from datasites.wire.outputs import OutputContract
 from datasites.wire.reasons import Reason
+from datasites.wire.spool import Buffer
 from policies.errors import InvalidInput
 
 READY = b"ready"
@@ -30,13 +31,13 @@ def encode_verdict(task: Task, verdict: Verdict, contract: OutputContract) -> by
     return _HELD + json.dumps({"reason": verdict.reason, "details": shown}).encode()
 
 
-def decode_verdict(task: Task, frame: bytes, contract: OutputContract) -> Verdict:
+def decode_verdict(task: Task, frame: Buffer, contract: OutputContract) -> Verdict:
     """Raises InvalidInput for anything that a gate in its right mind does not say."""
-    kind, said = frame[:1], frame[1:]
+    kind, said = bytes(frame[:1]), frame[1:]
     if kind == _RELEASED:
         return Verdict(layout.read(task, said, contract))
     try:
-        words = json.loads(said) if kind == _HELD and len(said) <= REASON_BYTES else None
+        words = json.loads(bytes(said)) if kind == _HELD and len(said) <= REASON_BYTES else None
         if not isinstance(words, Mapping):
             raise TypeError
         return Verdict(None, Reason(words["reason"]), tuple(str(text) for text in words["details"]))

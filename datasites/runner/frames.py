@@ -7,6 +7,9 @@ import select
 import struct
 from collections.abc import Callable
 
+from datasites.wire.pieces import Pieces
+from datasites.wire.spool import Buffer, Spool
+
 _LENGTH = struct.Struct(">Q")
 _LARGE = 1 << 20
 
@@ -34,11 +37,25 @@ def read_frame(descriptor: int, max_bytes: int, wait: Wait = blocking) -> bytes:
     return _read(descriptor, length, wait)
 
 
-def write_frame(descriptor: int, blob: bytes, wait: Wait = blocking) -> None:
+def read_large(descriptor: int, max_bytes: int, wait: Wait, spool: Spool) -> Buffer:
+    """As `read_frame`, of a frame that need not be in memory. Raises Unavailable too."""
+    (length,) = _LENGTH.unpack(_read(descriptor, _LENGTH.size, wait))
+    if length > max_bytes:
+        raise TooLarge
+    draft, at = spool.draft(length), 0
+    while at < length:
+        chunk = _read(descriptor, min(length - at, _LARGE), wait)
+        draft.write(at, chunk)
+        at += len(chunk)
+    return draft.done()
+
+
+def write_frame(descriptor: int, blob: Buffer | Pieces, wait: Wait = blocking) -> None:
     """Writes one whole frame. Raises Closed, or what `wait` raises."""
-    head = _LENGTH.pack(len(blob))
-    # a small frame in one call, which costs less; a large one is not copied to be joined to its length
-    for part in (head, blob) if len(blob) > _LARGE else (head + blob,):
+    pieces = blob if isinstance(blob, Pieces) else Pieces((blob,))
+    head = _LENGTH.pack(pieces.size)
+    # a small frame in one call, which costs less; a large one is not copied to be joined
+    for part in (head, *pieces.parts) if pieces.size > _LARGE else (head + pieces.join(),):
         view = memoryview(part)
         while view:
             wait(descriptor, select.POLLOUT)

@@ -15,12 +15,14 @@ from datasites.runner.command import STUDY_MODULE, TRAINING_FILE, has_code
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.runner.executors.base import Executor, Launch, Running
 from datasites.runner.executors.local import Local
-from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, write_frame
+from datasites.runner.frames import Closed, TooLarge, has_input, read_frame, read_large, write_frame
 from datasites.runner.limits import Limits
 from datasites.runner.replies import Task, decode_ready, failure
 from datasites.runner.sandbox.base import Sandbox
 from datasites.runner.tasks import encode_call
 from datasites.runner.waiting import Patience
+from datasites.wire.pieces import Pieces
+from datasites.wire.spool import MEMORY, Buffer, Spool
 from policies.errors import InvalidInput
 
 _MAX_READY = 64 * 1024
@@ -93,11 +95,12 @@ class Worker:
         config: Mapping[str, Any],
         should_stop: Callable[[], bool] | None = None,
         kept: Mapping[str, Any] = MappingProxyType({}),
-    ) -> bytes:
+        spool: Spool = MEMORY,
+    ) -> Buffer:
         """Runs one function of the study. Returns the frame of its result, unread: see `replies.decode_result`.
 
         `config` holds JSON values; `kept` is what the study's last training here left. `should_stop` is asked about
-        every 0.2 s; True kills the worker (a revocation).
+        every 0.2 s; True kills the worker (a revocation). spool: where a large result lies.
         Raises InvalidInput, leaving the worker as it is, when the study lacks the function or the input cannot be
         sent; WorkerFailed otherwise, after which it is dead unless the code is CODE_ERROR.
         """
@@ -109,7 +112,7 @@ class Worker:
                 raise WorkerFailed(Code.BAD_OUTPUT)
             patience = Patience(self._limits.seconds_per_round, should_stop, self._is_gone)
             write_frame(self._running.tasks, message, patience)
-            reply = read_frame(self._running.replies, self._limits.output_bytes, patience)
+            reply = read_large(self._running.replies, self._limits.output_bytes, patience, spool)
             if code := failure(reply):
                 raise WorkerFailed(code)
             return reply
@@ -131,7 +134,7 @@ class Worker:
 
     def _message(
         self, task: Task, parameters: Mapping[str, Any], config: Mapping[str, Any], kept: Mapping[str, Any]
-    ) -> bytes:
+    ) -> Pieces:
         if task not in self.functions:
             raise InvalidInput(f"The study has no function {task!r}.", f"Define it in {STUDY_MODULE}.py.")
         try:

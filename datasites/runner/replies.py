@@ -16,6 +16,7 @@ import numpy as np
 
 from datasites.runner.errors import Code, WorkerFailed
 from datasites.wire.arrays import Arrays, check_arrays, pack, unpack
+from datasites.wire.spool import Buffer
 from policies.errors import InvalidInput
 
 Task = Literal["initialize", "fit", "evaluate"]
@@ -63,7 +64,7 @@ def encode_result(task: Task, result: Any) -> bytes:
     return pack({"num_examples": int(num_examples), "metrics": numbers}, arrays)
 
 
-def failure(frame: bytes) -> Code | None:
+def failure(frame: Buffer) -> Code | None:
     """The failure that a frame tells of; None for a result."""
     return _FAILURES.get(frame[0], Code.BAD_OUTPUT) if len(frame) == 1 else None
 
@@ -77,7 +78,7 @@ def decode_ready(frame: bytes) -> frozenset[Task]:
     return frozenset(task for i, task in enumerate(TASKS) if frame[0] >> i & 1)
 
 
-def decode_result(task: Task, frame: bytes) -> Outcome:
+def decode_result(task: Task, frame: Buffer) -> Outcome:
     """The result of a call, of the agreed types; its numbers may be any. Raises InvalidInput for any surprise."""
     header, arrays = unpack(frame, len(frame))
     num_examples, metrics = header.get("num_examples"), header.get("metrics")

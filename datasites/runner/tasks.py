@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasites.runner.replies import Task
-from datasites.wire.arrays import Arrays, pack, unpack
+from datasites.wire.arrays import Arrays, packed, unpack
+from datasites.wire.pieces import Pieces
 
 _PARAMETERS, _KEPT = "p/", "k/"  # prefixes that tell the arrays of one frame apart
 
@@ -22,11 +23,13 @@ class Call:
     kept: Arrays
 
 
-def encode_call(task: Task, parameters: Mapping[str, Any], config: Mapping[str, Any], kept: Mapping[str, Any]) -> bytes:
+def encode_call(
+    task: Task, parameters: Mapping[str, Any], config: Mapping[str, Any], kept: Mapping[str, Any]
+) -> Pieces:
     """Raises InvalidInput, TypeError or ValueError for what cannot be sent."""
     arrays = {_PARAMETERS + name: array for name, array in parameters.items()}
     arrays |= {_KEPT + name: array for name, array in kept.items()}
-    return pack({"task": task, "config": dict(config)}, arrays)
+    return packed({"task": task, "config": dict(config)}, arrays)
 
 
 def decode_call(frame: bytes) -> Call:

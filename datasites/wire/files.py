@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datasites.wire.pieces import Pieces
+from datasites.wire.spool import Buffer
+
 
 def private_folder(path: Path) -> Path:
     """Creates `path` (0700), parents too."""
@@ -17,13 +20,14 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: Buffer | Pieces) -> None:
     """Replaces the content of `path` (0600). After a crash the file holds the old bytes or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            for part in data.parts if isinstance(data, Pieces) else (data,):
+                stream.write(part)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(name, path)

@@ -22,9 +22,11 @@ import syft_crypto_python as syc
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from datasites.wire import sealed
+from datasites.wire import chunked, sealed
 from datasites.wire.files import write_atomically
 from datasites.wire.passphrase import passphrase as passphrase_of
+from datasites.wire.pieces import Pieces
+from datasites.wire.spool import MEMORY, Buffer, Spool
 from policies.errors import InvalidInput, Refused, WardroundError
 
 _SEALED = "wardround-keys/1"
@@ -251,26 +253,54 @@ class Identity:
         to = syc.EncryptionRecipient(recipient.email, recipient.bundle)
         return bytes(syc.encrypt_message(self.email, self._keys, [to], plaintext))
 
+    def seal_in_chunks(self, recipient: PublicIdentity, plaintext: Pieces, spool: Spool) -> Buffer:
+        """The same, for a recipient who reads chunks (`protocol.CHUNKS`), of a message that need not be in memory: a
+        large one is sealed as `chunked` says. Raises Unavailable."""
+        if plaintext.size < chunked.LARGE:
+            return self.seal(recipient, plaintext.join())
+        return chunked.seal(plaintext, lambda head: self.seal(recipient, head), spool)
+
     def open(self, sender: PublicIdentity, envelope: bytes, *, earlier: bool = False, retired: bool = True) -> bytes:
-        """The plaintext. Raises Refused unless `sender` signed the envelope and addressed it to this identity.
+        """The plaintext. Raises Refused unless `sender` signed the message and addressed it to this identity.
 
         earlier: whether the sender's earlier keys are good too. retired: whether to open what was sealed for earlier
         keys of this identity.
         """
+        return bytes(self.open_large(sender, envelope, MEMORY, earlier=earlier, retired=retired))
+
+    def open_large(
+        self, sender: PublicIdentity, message: Buffer, spool: Spool, *, earlier: bool = False, retired: bool = True
+    ) -> Buffer:
+        """The same, of a message that need not be in memory. Raises Unavailable too."""
+        in_chunks = chunked.Message.parse(message)
+        envelope = in_chunks.envelope if in_chunks else bytes(message)
         senders = [sender, *(map(sender.as_of, sender.earlier) if earlier else ())]
         for one in senders:
             for keys in (self._keys, *(reversed(self.older) if retired else ())):
-                if (found := _opened_envelope(self.email, keys, one, envelope)) is not None:
-                    return found
+                if (said := _opened_envelope(self.email, keys, one, envelope)) is not None:
+                    found = _whole(said, in_chunks, spool)
+                    if found is not None:
+                        return found
         raise Refused(f"A message said to be from {sender.email} is not signed by them for us.")
 
     def renewed(self, envelope: bytes) -> bytes:
         """What this identity sealed for itself with earlier keys, sealed with its present ones; else unchanged."""
+        in_chunks = chunked.Message.parse(envelope)
         for keys, then in zip(self.older, self.public.earlier, strict=True):
-            found = _opened_envelope(self.email, keys, self.public.as_of(then), envelope)
-            if found is not None:
-                return self.seal(self.public, found)
+            said = _opened_envelope(
+                self.email, keys, self.public.as_of(then), in_chunks.envelope if in_chunks else envelope
+            )
+            if said is not None and (found := _whole(said, in_chunks, MEMORY)) is not None:
+                return self.seal(self.public, bytes(found))
         return envelope
+
+
+def _whole(said: bytes, message: chunked.Message | None, spool: Spool) -> Buffer | None:
+    """What an envelope `said`, or the chunks of the message it begins; None where that is not to be believed."""
+    if message is None:
+        return None if chunked.is_head(said) else said
+    head = chunked.Head.parse(said)
+    return chunked.opened(head, message, spool) if head else None
 
 
 def _opened_envelope(email: str, keys: Any, sender: PublicIdentity, envelope: bytes) -> bytes | None:

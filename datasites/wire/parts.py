@@ -10,12 +10,13 @@ Nobody trusts parts: what they make up is opened as any other object is, by who 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from datasites.wire.canonical import sha256
+from datasites.wire.spool import Buffer, Draft
 
 PART_BYTES = 2 * 1024 * 1024
 FOLDER = "parts"
@@ -32,8 +33,8 @@ class Index:
     size: int
 
     @classmethod
-    def of(cls, data: bytes) -> Index:
-        return cls(sha256(data), len(data))
+    def of(cls, data: Buffer) -> Index:
+        return cls(hashlib.sha256(data).hexdigest(), len(data))
 
     @classmethod
     def parse(cls, found: bytes) -> Index | None:
@@ -63,25 +64,45 @@ def folder(key: str) -> str:
 
 
 @dataclass
-class HalfRead:
-    """Parts of objects that were not read to their end, by digest; the oldest are let go. Safe for threads."""
+class _Begun:
+    """An object of which some parts were read. there: where those begin."""
 
-    _parts: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    draft: Draft
+    there: set[int] = field(default_factory=set)
+
+
+@dataclass
+class HalfRead:
+    """Objects that were not read to their end, by digest; the oldest are let go. Safe for threads."""
+
+    _begun: dict[Index, _Begun] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read(self, key: str, index: Index, get: Callable[[str, int], bytes | None]) -> bytes | None:
-        """The object, or None where a part is missing or is not of its size. get(name, most): as of a store."""
-        with self._lock:
-            have = self._parts.pop(index.digest, {})
-            self._parts[index.digest] = have
-            for oldest in list(self._parts)[:-_HALF_READ]:
-                del self._parts[oldest]
-        for name, _, size in index.parts(key):
-            if name not in have:
+    def read(
+        self, key: str, index: Index, get: Callable[[str, int], bytes | None], draft: Callable[[int], Draft]
+    ) -> Buffer | None:
+        """The object, or None where a part is missing or is not of its size. get(name, most): as of a store. draft: of
+        so many bytes, which it is written into."""
+        with self._lock:  # taken out: nobody else may write into what this one gives away
+            begun = self._begun.pop(index, None)
+        begun = begun or _Begun(draft(index.size))
+        try:
+            for name, start, size in index.parts(key):
+                if start in begun.there:
+                    continue
                 part = get(name, size)
                 if part is None or len(part) != size:
+                    self._keep(index, begun)
                     return None
-                have[name] = part
+                begun.draft.write(start, part)
+                begun.there.add(start)
+        except BaseException:
+            self._keep(index, begun)
+            raise
+        return begun.draft.done()
+
+    def _keep(self, index: Index, begun: _Begun) -> None:
         with self._lock:
-            self._parts.pop(index.digest, None)
-        return b"".join(have[name] for name, _, _ in index.parts(key))
+            self._begun[index] = begun
+            for oldest in list(self._begun)[:-_HALF_READ]:
+                del self._begun[oldest]

@@ -9,6 +9,7 @@ could show an older statement.
 |---|---|
 | 1 | what the first releases spoke |
 | 2 | keys are replaced by succession (`successions`), heads of a restored log own up to a gap (`gaps`) |
+| 3 | large messages of rounds are sealed in chunks (`chunked`) |
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from datasites.wire.values import Email, Frozen
 from policies.errors import InvalidInput, Refused
 
 CONTEXT = "protocol"
-LEAST, MOST = 1, 2  # what this release understands
-SUCCESSIONS = 2
+LEAST, MOST = 1, 3  # what this release understands
+SUCCESSIONS, CHUNKS = 2, 3
 Number = Annotated[int, Field(ge=1, le=1_000_000)]
 
 

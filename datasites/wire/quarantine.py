@@ -7,18 +7,19 @@ import logging
 import time
 from pathlib import Path
 
-from datasites.wire.canonical import sha256
 from datasites.wire.files import private_folder, write_atomically
+from datasites.wire.pieces import Pieces
+from datasites.wire.spool import Buffer
 
 log = logging.getLogger(__name__)
 _KEEP = 1000  # a flood of bad messages must not fill the disk
 _KEEP_BYTES = 256 * 1024 * 1024
 
 
-def put_aside(folder: Path, sender: str, key: str, data: bytes, why: str) -> None:
+def put_aside(folder: Path, sender: str, key: str, data: Buffer, why: str) -> None:
     """Keeps the message as it came (still encrypted) beside a note saying why."""
     private_folder(folder)
-    name = sha256(key.encode() + data)[:32]
+    name = Pieces((key.encode(), data)).digest[:32]
     if (folder / f"{name}.json").exists():
         return  # a researcher cannot delete from a datasite's outbox and sees the same message at each sync
     note = {"from": sender, "object": key, "why": why, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

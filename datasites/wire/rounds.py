@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from datasites.wire.arrays import Arrays, pack, unpack, unpack_header
-from datasites.wire.canonical import sha256
+from datasites.wire.arrays import Arrays, packed, unpack, unpack_header
 from datasites.wire.limits import ROUND_BYTES, STAR_BYTES
 from datasites.wire.manifest import Manifest
+from datasites.wire.pieces import Pieces
 from datasites.wire.reasons import Reason
+from datasites.wire.spool import Buffer
 from datasites.wire.values import Digest, Email, Frozen
 from policies.errors import InvalidInput, Refused
 
@@ -79,10 +80,15 @@ class RoundReply(Frozen):
 
 def encode_request(request: RoundRequest, parameters: Arrays) -> bytes:
     """The plaintext of a request; the same round always gives the same bytes."""
-    return pack(request.model_dump(mode="json"), parameters)
+    return request_pieces(request, parameters).join()
 
 
-def decode_request(plaintext: bytes) -> tuple[RoundRequest, Arrays]:
+def request_pieces(request: RoundRequest, parameters: Arrays) -> Pieces:
+    """The same, not joined."""
+    return packed(request.model_dump(mode="json"), parameters)
+
+
+def decode_request(plaintext: Buffer) -> tuple[RoundRequest, Arrays]:
     header, arrays = unpack(plaintext, STAR_BYTES)
     return _parse(RoundRequest, header), arrays
 
@@ -97,7 +103,7 @@ def most_bytes(manifest: Manifest) -> int:
     return min(STAR_BYTES, max(whole, manifest.max_bytes) + _ENVELOPE)
 
 
-def is_addressed(plaintext: bytes, study: str, number: int, hospital: str) -> bool:
+def is_addressed(plaintext: Buffer, study: str, number: int, hospital: str) -> bool:
     """Whether it says of itself that it is this round of this study for this hospital. Nothing else is looked at."""
     try:
         header = unpack_header(plaintext)
@@ -109,12 +115,18 @@ def is_addressed(plaintext: bytes, study: str, number: int, hospital: str) -> bo
 
 
 def encode_reply(reply: RoundReply, parameters: Arrays | None = None, metrics: Arrays | None = None) -> bytes:
+    """The plaintext of an answer."""
+    return reply_pieces(reply, parameters, metrics).join()
+
+
+def reply_pieces(reply: RoundReply, parameters: Arrays | None = None, metrics: Arrays | None = None) -> Pieces:
+    """The same, not joined."""
     named = {_FIT + name: array for name, array in (parameters or {}).items()}
     named.update({_METRIC + name: array for name, array in (metrics or {}).items()})
-    return pack(reply.model_dump(mode="json"), named)
+    return packed(reply.model_dump(mode="json"), named)
 
 
-def decode_reply(plaintext: bytes) -> tuple[RoundReply, Arrays, Arrays]:
+def decode_reply(plaintext: Buffer) -> tuple[RoundReply, Arrays, Arrays]:
     """(reply, parameters, array metrics)."""
     header, arrays = unpack(plaintext, STAR_BYTES)
     if not all(name.startswith((_FIT, _METRIC)) for name in arrays):
@@ -124,8 +136,8 @@ def decode_reply(plaintext: bytes) -> tuple[RoundReply, Arrays, Arrays]:
     return _parse(RoundReply, header), parameters, metrics
 
 
-def request_digest(plaintext: bytes) -> str:
-    return sha256(plaintext)
+def request_digest(plaintext: Buffer) -> str:
+    return Pieces((plaintext,)).digest
 
 
 def _parse(model: type[Model], header: dict[str, Any]) -> Model:

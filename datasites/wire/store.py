@@ -18,6 +18,7 @@ from obstore.store import from_url
 
 from datasites.wire.calls import PROCESS, Calls
 from datasites.wire.parts import MOST_INDEX, PART_BYTES, HalfRead, Index, folder
+from datasites.wire.spool import MEMORY, Buffer, Spool
 from datasites.wire.store_options import CERTIFICATE, resolved
 from policies.errors import InvalidInput, NotAllowed, StoreAway
 
@@ -96,17 +97,22 @@ class Store:
         """Whether a look into it goes over a network, and may cost money."""
         return not self.url.startswith(_LOCAL)
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Buffer) -> None:
         """Writes the whole object at once; a reader sees the old bytes or the new ones, never a part."""
         if len(data) > PART_BYTES:
             self._put_in_parts(key, data)
             return
-        self._put(key, data)
+        self._put(key, bytes(data))
         if key in self._in_parts:
             self._drop_parts(key)
 
     def get(self, key: str, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes | None:
         """The object, or None. Raises InvalidInput when it is larger than `max_bytes`, without downloading it."""
+        found = self.fetch(key, max_bytes, MEMORY)
+        return None if found is None else bytes(found)
+
+    def fetch(self, key: str, max_bytes: int, spool: Spool) -> Buffer | None:
+        """The same, of an object that need not be in memory."""
         before: Index | None = None
         while True:
             found = self._get(key, max_bytes)
@@ -116,7 +122,7 @@ class Store:
             self._in_parts.add(key)
             if index.size > max_bytes:
                 raise _too_large(index.size, max_bytes)
-            whole = self._half_read.read(key, index, self._get)
+            whole = self._half_read.read(key, index, self._get, spool.draft)
             if whole is not None:
                 return whole
             before = index  # its parts may have been replaced meanwhile: then there is another index
@@ -202,11 +208,11 @@ class Store:
                 return None
         raise _too_large(size, max_bytes)
 
-    def _put_in_parts(self, key: str, data: bytes) -> None:
+    def _put_in_parts(self, key: str, data: Buffer) -> None:
         index, there = Index.of(data), self._sizes(folder(key))
         for name, start, size in index.parts(key):
             if there.pop(name, None) != size:
-                self._put(name, data[start : start + size])
+                self._put(name, bytes(data[start : start + size]))
         self._put(key, index.encode())
         for name in there:  # of what lay there before
             self._delete(name)

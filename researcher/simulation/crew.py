@@ -25,6 +25,7 @@ from datasites.runner.replies import Task
 from datasites.runner.sandbox.choose import default_sandbox
 from datasites.wire.arrays import Arrays
 from datasites.wire.canonical import digest_of
+from datasites.wire.spool import Buffer
 from researcher.study import Study
 
 _WRAPPER = Path(__file__).with_name("wrapper.py")
@@ -77,7 +78,7 @@ class Crew:
     def functions(self) -> frozenset[Task]:
         return self._all[0].functions
 
-    def call(self, task: Task, hospital: str, parameters: Arrays, number: int, kept: Arrays | None = None) -> bytes:
+    def call(self, task: Task, hospital: str, parameters: Arrays, number: int, kept: Arrays | None = None) -> Buffer:
         """One function of the study at one hospital. From any thread. Raises WorkerFailed.
 
         What it gives depends on the study, the rows, the parameters, what the hospital kept, the message's number and
@@ -95,7 +96,7 @@ class Crew:
         finally:
             self._free.put(worker)
 
-    def initialize(self) -> bytes:
+    def initialize(self) -> Buffer:
         """The frame of the first state."""
         return self.call("initialize", _NOBODY, {}, 0)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from datasites.wire.arrays import Arrays
+from datasites.wire.arrays import Arrays, steps
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
 from researcher.strategies.base import Aggregation, Described, Update
@@ -47,12 +47,13 @@ class WeightedMean:
         self._weight = 0.0
 
     def add(self, update: Update) -> None:
-        """Array by array: a large model is never in memory a second time in float64."""
+        """Few numbers at a time: a large model is never in memory a second time."""
         self._layout.check(update)
         weight = self._weight_of(update)
         with np.errstate(over="ignore", invalid="ignore"):  # told by Layout.arrays
             for name, part in self._layout.parts(self._sum).items():
-                part += np.asarray(update.parameters[name], np.float64) * np.float64(weight)
+                for added, numbers in steps(part, update.parameters[name]):
+                    added += np.asarray(numbers, np.float64) * np.float64(weight)
         self._weight += weight
 
     def _weight_of(self, update: Update) -> float:
@@ -73,4 +74,4 @@ class WeightedMean:
 
 class _Averaging(WeightedMean):
     def result(self) -> tuple[Arrays, Arrays]:
-        return self._layout.arrays(self.mean()), {}
+        return self._layout.arrays_in_place(self.mean()), {}

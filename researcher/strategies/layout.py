@@ -9,12 +9,13 @@ Buffers get the mean (or median, ...) of the hospitals', and whole numbers and b
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.wire.arrays import Arrays, all_finite
+from datasites.wire.arrays import Arrays, all_finite, steps
 from datasites.wire.codecs.buffers import is_buffer
 from policies.errors import InvalidInput
 from researcher.errors import RoundFailed
@@ -25,14 +26,17 @@ Vector = NDArray[np.float64]
 
 class Layout:
     """Where each array of a model lies in a float64 vector of shape (size,): in the order of names, for a strategy's
-    memory is read back after a restart. `weights`: bool of shape (size,), False for buffers."""
+    memory is read back after a restart."""
 
     def __init__(self, like: Arrays) -> None:
         self._like = {name: like[name] for name in sorted(like)}
-        sizes = {name: math.prod(array.shape) for name, array in self._like.items()}
-        self.size = sum(sizes.values())
-        kinds = [np.full(sizes[name], is_weight(name, array)) for name, array in self._like.items()]
-        self.weights: NDArray[np.bool_] = np.concatenate(kinds) if kinds else np.zeros(0, np.bool_)
+        self.size = sum(math.prod(array.shape) for array in self._like.values())
+
+    @cached_property
+    def weights(self) -> NDArray[np.bool_]:
+        """bool of shape (size,), False for buffers."""
+        kinds = [np.full(array.size, is_weight(name, array)) for name, array in self._like.items()]
+        return np.concatenate(kinds) if kinds else np.zeros(0, np.bool_)
 
     def of_update(self, update: Update) -> Vector:
         """Raises as `check` does."""
@@ -53,8 +57,20 @@ class Layout:
     def arrays(self, vector: Vector) -> Arrays:
         """Raises RoundFailed where a value is not finite, or too large for its array's dtype."""
         out = {name: _cast(part, self._like[name].dtype) for name, part in self.parts(vector).items()}
-        if wild := [name for name, array in out.items() if not all_finite(array)]:
-            raise RoundFailed(f"The new state is too large to be a number in {', '.join(wild)}.", "Take smaller steps.")
+        _check_finite(out)
+        return out
+
+    def arrays_in_place(self, vector: Vector) -> Arrays:
+        """The same, in the memory of `vector`, which is given away: no number is written behind where it is read."""
+        memory, out, end = vector.view(np.uint8), {}, 0
+        for name, part in self.parts(vector).items():
+            like = self._like[name]
+            begin, end = end, end + like.nbytes
+            out[name] = memory[begin:end].view(like.dtype).reshape(like.shape)
+            for source, target in steps(part, out[name]):
+                target[:] = _cast(source, like.dtype)
+            end += -end % 8  # where the next array's numbers lie, at the latest
+        _check_finite(out)
         return out
 
     def parts(self, vector: Vector) -> Arrays:
@@ -69,6 +85,11 @@ class Layout:
 def is_weight(name: str, array: NDArray[Any]) -> bool:
     """Whether gradients move it; otherwise it is a buffer."""
     return array.dtype.kind == "f" and not is_buffer(name)
+
+
+def _check_finite(arrays: Arrays) -> None:
+    if wild := [name for name, array in arrays.items() if not all_finite(array)]:
+        raise RoundFailed(f"The new state is too large to be a number in {', '.join(wild)}.", "Take smaller steps.")
 
 
 def _cast(part: Vector, dtype: np.dtype[Any]) -> NDArray[Any]:

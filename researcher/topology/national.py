@@ -129,7 +129,7 @@ class Nation(Shown):
 
     def exchange(self) -> Exchange:
         """The way to the regions' aggregators."""
-        return StoreExchange(self.manifest, self._identity, self._peers, self._store)
+        return StoreExchange(self.manifest, self._identity, self._peers, self._store, self.journal.spool)
 
 
 def _read(path: Path) -> tuple[Manifest, Arrays]:

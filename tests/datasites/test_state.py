@@ -16,6 +16,7 @@ import pytest
 from datasites.state import AnsweredRound, State, now
 from datasites.wire.decision import Decision, SignedDecision, Verdict
 from datasites.wire.identity import Identity
+from datasites.wire.spool import SMALL
 from policies.errors import Unavailable
 
 STUDY, OTHER = "a" * 64, "b" * 64
@@ -153,3 +154,15 @@ def test_a_full_disk_is_told_in_one_sentence_and_nothing_of_the_answer_is_kept(s
     state._db.execute(f"PRAGMA max_page_count = {pages + 1000}")
     state.record_answer(STUDY, large)
     assert [one.number for one in state.answers(STUDY)] == [1]
+
+
+def test_a_large_reply_is_stored_whole_with_its_round(tmp_path: Path) -> None:
+    state = State(tmp_path / "state.db")
+    large = bytes(range(256)) * (SMALL // 256 + 4097)
+    for number, reply in ((1, memoryview(large)), (2, large[:SMALL]), (3, large[: SMALL - 1])):
+        state.record_answer("a" * 64, AnsweredRound(number, "digest", "released", True, True, reply, "now", 0.5))
+        found = state.answer("a" * 64, number)
+        assert found is not None
+        assert found.reply == bytes(reply)
+    assert [row.number for row in state.unposted("a" * 64)] == [1, 2, 3]
+    state.close()

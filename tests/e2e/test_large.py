@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import researcher as wr
-from datasites.wire import keys
+from datasites.wire import chunked, keys
 from datasites.wire.dictionary import Dictionary
 from datasites.wire.parts import folder
 from researcher.rehearsal import rehearse
@@ -45,5 +45,7 @@ def test_a_large_model_travels_in_parts_and_is_to_the_bit_what_its_simulation_sa
 
     store, digest = world.researcher.store, submission.digest
     for hospital in world.hospitals:
+        answer = store.get(keys.round_up(digest, 2, hospital.email)) or b""
+        assert chunked.Message.parse(answer) is not None
         assert len(store.names(folder(keys.round_up(digest, 2, hospital.email)))) == 3  # 6 MB
         assert store.names(folder(keys.rounds_down(digest, hospital.email))) == []  # withdrawn with the message

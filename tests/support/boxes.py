@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from datasites.wire import keys
+from datasites.wire import chunked, keys, protocol
 from datasites.wire.arrays import Arrays
 from datasites.wire.identity import Identity, PublicIdentity
 from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest
 from datasites.wire.peers import ACCEPTED, PinnedPeers
+from datasites.wire.pieces import Pieces
 from datasites.wire.rounds import EvaluateReport, FitReport, RoundReply, decode_request, encode_reply, request_digest
+from datasites.wire.spool import MEMORY, Buffer
 from datasites.wire.store import Store
 from researcher.exchange import Exchange, StoreExchange
 from researcher.journal import Journal
@@ -29,9 +31,10 @@ class BoxHospital:
 
     def __init__(self, root: Path, name: str, place: float, examples: int, store: Store) -> None:
         self.email, self.place, self.examples = f"do@{name}.org", place, examples
-        self.identity = Identity.create(self.email, root / f"{name}.json")
-        self._store = store
-        self._answers: dict[str, bytes] = {}
+        self.identity = _identity(self.email, root / f"{name}.json")
+        self.store = store
+        protocol.publish(store, self.identity)
+        self._answers: dict[str, Buffer] = {}
         self.silent = False
 
     @property
@@ -40,16 +43,22 @@ class BoxHospital:
         return len(self._answers)
 
     def step(self, study: str, researcher: PublicIdentity) -> None:
-        for key in reversed(self._store.names(keys.rounds_down(study, self.email))):
-            raw = self._store.get(key, ROUND_BYTES)
+        for key in reversed(self.store.names(keys.rounds_down(study, self.email))):
+            raw = self.store.get(key, ROUND_BYTES)
             if raw is None or self.silent:
                 return
             plaintext = self.identity.open(researcher, raw)
             digest = request_digest(plaintext)
             if digest not in self._answers:
-                self._answers[digest] = self.identity.seal(researcher, self._reply(plaintext))
-            self._store.put(keys.round_up(study, int(keys.last(key)), self.email), self._answers[digest])
+                self._answers[digest] = self._sealed(researcher, self._reply(plaintext), chunked.Message.parse(raw))
+            self.store.put(keys.round_up(study, int(keys.last(key)), self.email), self._answers[digest])
             return
+
+    def _sealed(self, researcher: PublicIdentity, reply: bytes, asked: chunked.Message | None) -> Buffer:
+        """In chunks for who has written in chunks, as agents do."""
+        if asked is None:
+            return self.identity.seal(researcher, reply)
+        return self.identity.seal_in_chunks(researcher, Pieces((reply,)), MEMORY)
 
     def train(self, state: Arrays) -> Arrays:
         return {"w": state["w"] + 0.5 * (self.place - state["w"])}
@@ -75,13 +84,13 @@ class RegionStudy:
         self, root: Path, name: str, manifest: Manifest, initial: Arrays, hospitals: list[BoxHospital], store: Store
     ) -> None:
         self.email = f"aggregator@{name}.org"
-        self.identity = Identity.create(self.email, root / f"{name}.json")
+        self.identity = _identity(self.email, root / f"{name}.json")
         self.manifest = manifest.model_copy(update={"researcher": self.email})
         self.journal, self.hospitals, self._store = Journal(root / name), hospitals, store
         self.journal.start(initial)
-        self._peers = PinnedPeers(root / f"{name}-peers.json")
+        self.peers = PinnedPeers(root / f"{name}-peers.json")
         for hospital in hospitals:
-            self._peers.update(hospital.email, ACCEPTED, hospital.identity.public.document)
+            self.peers.update(hospital.email, ACCEPTED, hospital.identity.public.document)
 
     def participants(self) -> list[str]:
         return sorted(hospital.email for hospital in self.hospitals)
@@ -96,11 +105,15 @@ class RegionStudy:
         return hospital
 
     def exchange(self) -> Exchange:
-        return StoreExchange(self.manifest, self.identity, self._peers, self._store)
+        return StoreExchange(self.manifest, self.identity, self.peers, self._store, self.journal.spool)
 
     def step(self) -> None:
         for hospital in self.hospitals:
             hospital.step(self.manifest.digest, self.identity.public)
+
+
+def _identity(email: str, path: Path) -> Identity:
+    return Identity.load(email, path) if path.exists() else Identity.create(email, path)
 
 
 @contextmanager

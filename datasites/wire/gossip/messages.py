@@ -17,6 +17,7 @@ from datasites.wire.limits import ROUND_BYTES
 from datasites.wire.manifest import Manifest
 from datasites.wire.reasons import Reason
 from datasites.wire.rounds import EvaluateReport, FitReport, RoundNumber
+from datasites.wire.spool import Buffer
 from datasites.wire.values import Digest, Email, Frozen
 from policies.errors import Refused
 
@@ -119,7 +120,7 @@ def encode(message: Order | Presence | Model, model: Arrays | None = None) -> by
     return pack(message.model_dump(mode="json"), model or {})
 
 
-def decode_order(plaintext: bytes) -> tuple[Order, Arrays]:
+def decode_order(plaintext: Buffer) -> tuple[Order, Arrays]:
     return _decoded(Order, plaintext, ROUND_BYTES)
 
 
@@ -152,7 +153,7 @@ def decode_report(plaintext: bytes) -> tuple[Report, Arrays, Arrays]:
     return report, model, metrics
 
 
-def _decoded(kind: type[Some], plaintext: bytes, most: int) -> tuple[Some, Arrays]:
+def _decoded(kind: type[Some], plaintext: Buffer, most: int) -> tuple[Some, Arrays]:
     header, arrays = unpack(plaintext, most)
     try:
         return kind.model_validate(header), arrays

@@ -19,6 +19,7 @@ from datasites.wire.rounds import RoundNumber
 from datasites.wire.secagg.masks import Ring
 from datasites.wire.secagg.statements import SignedKeys
 from datasites.wire.secagg.terms import MOST_HOSPITALS
+from datasites.wire.spool import Buffer
 from datasites.wire.values import Digest, Email, Frozen
 from policies.errors import InvalidInput, Refused
 
@@ -86,7 +87,7 @@ def encode_secure(message: SecureRequest | SecureReply, arrays: Arrays | None = 
     return pack(message.model_dump(mode="json"), arrays or {})
 
 
-def is_secure(plaintext: bytes) -> bool:
+def is_secure(plaintext: Buffer) -> bool:
     """Whether it says of itself that it is a step of a secure sum."""
     try:
         return unpack_header(plaintext).get("kind") == "secure"
@@ -94,7 +95,7 @@ def is_secure(plaintext: bytes) -> bool:
         return False
 
 
-def decode_secure_request(plaintext: bytes) -> tuple[SecureRequest, Arrays]:
+def decode_secure_request(plaintext: Buffer) -> tuple[SecureRequest, Arrays]:
     header, arrays = unpack(plaintext, ROUND_BYTES)
     try:
         return SecureRequest.model_validate(header), arrays
@@ -102,7 +103,7 @@ def decode_secure_request(plaintext: bytes) -> tuple[SecureRequest, Arrays]:
         raise Refused("A message of a secure sum is not understood.") from None
 
 
-def decode_secure_reply(plaintext: bytes) -> tuple[SecureReply, Arrays]:
+def decode_secure_reply(plaintext: Buffer) -> tuple[SecureReply, Arrays]:
     header, arrays = unpack(plaintext, ROUND_BYTES)
     try:
         return SecureReply.model_validate(header), arrays

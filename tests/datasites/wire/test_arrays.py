@@ -138,3 +138,104 @@ def test_a_header_that_would_fill_the_memory_is_not_parsed() -> None:
     text = b'{"__metadata__":{"wardround":"{}"},"w":' + b"[[]," * 2_000_000
     with pytest.raises(InvalidInput, match="header is too large"):
         unpack(len(text).to_bytes(8, "little") + text, 1 << 30)
+
+
+@given(headers, st.dictionaries(names, arrays, max_size=4))
+def test_the_arrays_of_a_view_lie_in_it(header: dict[str, object], named: Arrays) -> None:
+    blob = pack(header, named)
+    back_header, back = unpack(memoryview(blob), LIMIT)
+    assert back_header == header
+    assert back.keys() == named.keys()
+    for name, array in named.items():
+        assert (back[name].dtype, back[name].shape) == (array.dtype, array.shape)
+        assert back[name].tobytes() == array.tobytes()
+        if array.size:
+            assert np.shares_memory(back[name], np.frombuffer(blob, np.uint8))
+            assert not back[name].flags.writeable
+
+
+def test_what_cannot_be_written_to_is_read_only_and_what_can_be_is_not() -> None:
+    blob = pack({}, {"w": np.zeros(3)})
+    mine = bytearray(blob)
+    _, back = unpack(memoryview(mine), LIMIT)
+    back["w"] += 1
+    assert mine != blob
+    assert not unpack(memoryview(blob), LIMIT)[1]["w"].flags.writeable
+
+
+ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+REFUSED: dict[str, dict[str, object]] = {
+    "gap": {"a": ENTRY, "b": {**ENTRY, "data_offsets": [12, 20]}},
+    "overlap": {"a": ENTRY, "b": {**ENTRY, "data_offsets": [4, 12]}},
+    "the same bytes": {"a": ENTRY, "b": ENTRY},
+    "not from the beginning": {"a": {**ENTRY, "data_offsets": [4, 12]}},
+    "backwards": {"a": {**ENTRY, "data_offsets": [8, 0]}},
+    "another shape": {"a": {**ENTRY, "shape": [3]}},
+    "a negative shape": {"a": {**ENTRY, "shape": [-1, -2]}},
+    "a shape that is too large": {"a": {**ENTRY, "shape": [0, 1 << 70], "data_offsets": [0, 0]}},
+    "a shape of bool": {"a": {**ENTRY, "shape": [True, 2]}},
+    "no shape": {"a": {**ENTRY, "shape": None}},
+    "three offsets": {"a": {**ENTRY, "data_offsets": [0, 8, 8]}},
+    "more words": {"a": {**ENTRY, "more": 1}},
+    "no dtype": {"a": {"shape": [2], "data_offsets": [0, 8]}},
+    "dtypes": {"a": {**ENTRY, "dtype": ["F32"]}},
+    "beyond the end": {"a": {**ENTRY, "shape": [1000], "data_offsets": [0, 4000]}},
+    "bytes behind it": {"a": {**ENTRY, "shape": [1], "data_offsets": [0, 4]}},
+    "no array": {"a": 1},
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_view_with_other_places_for_its_arrays_is_refused(what: str) -> None:
+    blob = _blob({"__metadata__": {"wardround": "{}"}, **REFUSED[what]})
+    length = {"overlap": 12, "gap": 20, "not from the beginning": 12}.get(what, 8)
+    with pytest.raises(InvalidInput):
+        unpack(memoryview(blob + bytes(length)), LIMIT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"__metadata__":{"wardround":"{}"},"a":ENTRY,"a":ENTRY}',
+        '{"__metadata__":{"wardround":"{}","x":NaN},"a":ENTRY}',
+        '{"__metadata__":{"wardround":"{}","x":1},"a":ENTRY}',
+        ' {"__metadata__":{"wardround":"{}"},"a":ENTRY}',
+    ],
+)
+def test_a_header_that_two_could_read_differently_is_refused(text: str) -> None:
+    text = text.replace("ENTRY", json.dumps(ENTRY))
+    blob = struct.pack("<Q", len(text)) + text.encode() + bytes(8)
+    with pytest.raises(InvalidInput):
+        unpack(memoryview(blob), LIMIT)
+
+
+@given(st.data())
+def test_a_view_is_held_to_all_that_the_library_holds_bytes_to(data: st.DataObject) -> None:
+    """A damaged blob, or one of another header: what a view gives, the library gives too, to the bit."""
+    entry = st.fixed_dictionaries(
+        {
+            "dtype": st.sampled_from(["F32", "I8", "F64", "BF16", "BOOL"]),
+            "shape": st.lists(st.integers(0, 4), max_size=2),
+            "data_offsets": st.tuples(st.integers(0, 24), st.integers(0, 24)),
+        }
+    )
+    said = {"__metadata__": {"wardround": "{}"}, **data.draw(st.dictionaries(st.sampled_from("abc"), entry))}
+    changed = bytearray(
+        data.draw(
+            st.sampled_from(
+                [_blob(said) + bytes(range(24)), pack({}, {"w": np.arange(6.0), "n": np.array(3), "e": np.zeros(0)})]
+            )
+        )
+    )
+    if data.draw(st.booleans()):
+        changed[data.draw(st.integers(8, len(changed) - 1))] = data.draw(st.integers(32, 126))
+    del changed[data.draw(st.integers(8, len(changed))) :]
+    blob = bytes(changed)
+    try:
+        _, viewed = unpack(memoryview(blob), LIMIT)
+    except InvalidInput:
+        return
+    _, loaded = unpack(blob, LIMIT)
+    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in viewed.items()} == {
+        name: (a.dtype, a.shape, a.tobytes()) for name, a in loaded.items()
+    }
