@@ -117,7 +117,9 @@ def _report(
     table.add_row("pooled, which only a demo can do", every, f"{pooled:.4f}")
     table.add_row("[bold]federated: no row left its hospital[/]", every, f"[bold]{federated:.4f}[/]")
     console.print(table)
-    console.print("Hospitals round the counts behind the federated AUC, which moves it by 0.003 or so; the others are exact.")
+    console.print(
+        "Hospitals round the counts behind the federated AUC, which moves it by 0.003 or so; the others are exact."
+    )
     console.print(f"Plot: {plot}")
     return {
         "federated_auc": round(federated, 5),
