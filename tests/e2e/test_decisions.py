@@ -149,7 +149,7 @@ def test_an_approval_ends_when_it_expires_even_in_the_middle_of_a_round(world: W
     south.datasite.approve(study.manifest.job_name, expires_at=now() + timedelta(seconds=1))
     result = running.result(PATIENCE)
     assert problems(result, "south") == [Reason.EXPIRED.text]
-    assert study.participants() == [north.email]
+    wait_for(lambda: study.participants() == [north.email], "the shorter approval to arrive")
     wait_for(lambda: not (south.folder(study) / "table.parquet").exists(), "the table's view to be removed")
 
 

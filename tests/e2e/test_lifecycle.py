@@ -146,10 +146,13 @@ def test_a_lost_disk_is_replaced_by_an_older_backup(world: World, tmp_path: Path
 
 def test_who_speaks_another_protocol_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ada, north = world.researcher, world.hospitals[0]
+    theirs = f"{protocol.LEAST} to {protocol.MOST}"
+    least, most = protocol.MOST + 1, protocol.MOST + 2
     with monkeypatch.context() as newer:
-        newer.setattr(protocol, "LEAST", 3)
-        newer.setattr(protocol, "MOST", 4)
-        with pytest.raises(Refused, match=r"do@north.org speaks protocol 1 to 2, and this release 3 to 4") as error:
+        newer.setattr(protocol, "LEAST", least)
+        newer.setattr(protocol, "MOST", most)
+        told = f"do@north.org speaks protocol {theirs}, and this release {least} to {most}"
+        with pytest.raises(Refused, match=told) as error:
             world.submit(name="too-new")
         assert "Ask them to upgrade" in error.value.hint
         protocol.publish(ada.store, ada.identity)
