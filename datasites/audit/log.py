@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS audit_entries (
     message TEXT AS (json_extract(entry, '$.message'))) STRICT;
 CREATE INDEX IF NOT EXISTS audit_by_study ON audit_entries (study, kind) WHERE study IS NOT NULL;
 CREATE INDEX IF NOT EXISTS audit_by_message ON audit_entries (message, kind) WHERE message IS NOT NULL;
+CREATE INDEX IF NOT EXISTS audit_of_budgets ON audit_entries (number)
+    WHERE kind IN ('budget_closed', 'budget_reopened');
 CREATE TABLE IF NOT EXISTS audit_nodes (
     level INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (level, position)) STRICT, WITHOUT ROWID;
