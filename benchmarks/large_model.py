@@ -55,6 +55,9 @@ MODEL_MB = DTYPE.itemsize * MILLION
 
 
 def main() -> int:
+    if ROUNDS < 2:
+        print("ROUNDS must be 2 or more: the first starts the workers, and is left out.")
+        return 2
     with tempfile.TemporaryDirectory(prefix="wardround-bench-") as scratch:
         folder = Path(scratch)
         rounds = _rounds(folder)
