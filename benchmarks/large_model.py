@@ -31,6 +31,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Self
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -167,21 +168,31 @@ def _turns(store: Store, study: str, folder: Path) -> Iterator[None]:
             os.kill(agent, signal.SIGCONT)
 
 
-class Memory:
-    """The peaks of processes, each by itself."""
+class _Looking:
+    """Looks, in a thread, until its block ends."""
 
-    def __init__(self, processes: list[int]) -> None:
-        self._rest = {process: _status_mb(process) for process in processes}
-        self._most = {process: list(found) for process, found in self._rest.items()}
+    def __init__(self) -> None:
         self._over, self._thread = threading.Event(), threading.Thread(target=self._look)
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+
+class Memory(_Looking):
+    """The peaks of processes, each by itself."""
+
+    def __init__(self, processes: list[int]) -> None:
+        self._rest = {process: _status_mb(process) for process in processes}
+        self._most = {process: list(found) for process, found in self._rest.items()}
+        super().__init__()
 
     def anonymous_mb(self, process: int) -> int:
         """Above the process at rest."""
@@ -210,20 +221,12 @@ def _status_mb(process: int) -> tuple[int, int]:
     return 0, 0  # it has ended
 
 
-class Watched:
+class Watched(_Looking):
     """The most memory that a process and its descendants have had together; what they share counts once."""
 
     def __init__(self, process: int) -> None:
-        self._process, self._over, self.most_mb = process, threading.Event(), 0
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> Watched:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        super().__init__()
+        self._process, self.most_mb = process, 0
 
     def _look(self) -> None:
         took = 0.0

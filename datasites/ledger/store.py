@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from datasites.audit.entry import Kind
-from datasites.audit.log import AuditLog
+from datasites.audit.log import OF_BUDGETS, AuditLog
 from datasites.ledger.admission import admit
 from datasites.ledger.check import check_rows
 from datasites.ledger.errors import BudgetExceeded, LedgerDamaged
@@ -29,10 +29,10 @@ LEFT JOIN ledger AS settled ON settled.reservation = reserved.number AND settled
 WHERE reserved.step = 'reserved' AND reserved.study = ? AND reserved.round = ?"""
 ALL_TABLES = "*"
 CLOSED = "A backup was put back, and what was spent since is not known. Its owner: wardround budget reopen."
-# the kinds in words, as the index of these few entries has them: it is asked before each reservation
-_CLOSED = """
-SELECT kind FROM audit_entries WHERE kind IN ('budget_closed', 'budget_reopened')
-AND json_extract(entry, '$.dataset') IN (?, ?) ORDER BY number DESC LIMIT 1"""
+# asked before each reservation
+_CLOSED = f"""
+SELECT kind FROM audit_entries WHERE {OF_BUDGETS}
+AND json_extract(entry, '$.dataset') IN (?, ?) ORDER BY number DESC LIMIT 1"""  # noqa: S608 - two words of our own
 _HINT = "Restore the newest state.db, not an older copy."
 
 
